@@ -1,0 +1,39 @@
+# Two commands do all set-up on a fresh machine: `make demo` and `make test`. `make help` lists the rest.
+SHELL := /bin/sh
+UV = $(shell sh lab/bootstrap.sh)
+RUN = $(UV) run --frozen
+LAB = python3 -m lab
+
+.PHONY: help demo test check generate lab-up lab-status lab-down format deep
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: lab-up ## the main job, shown on a real cluster: two apps released, switched, and a broken one stopped
+	@$(RUN) python -m lab.demo
+
+test: check lab-up ## everything this machine can run; says what it skipped and why
+	@$(RUN) python -m tests.run
+
+check: ## format, lint, types, import rules, generated files, unit and property tests: under a minute
+	@$(RUN) python -m tests.check
+
+generate: ## write crds/, the chart's copies and the API reference from the models
+	@$(RUN) python crds/generate.py
+
+format: ## let ruff format and mend what it can
+	@$(RUN) ruff format .
+	@$(RUN) ruff check --fix .
+
+deep: ## the property tests with many more examples (minutes)
+	@DATAAPP_DEEP=1 $(RUN) pytest -q tests/property
+
+lab-up: ## raise the cluster, with the operator in it (safe to run again at any time)
+	@sh lab/bootstrap.sh >/dev/null
+	@$(LAB) up
+
+lab-status: ## what runs, where its logs are
+	@$(LAB) status
+
+lab-down: ## remove all of it; caches stay
+	@$(LAB) down

@@ -1,0 +1,114 @@
+"""AppRelease: one image with one configuration in one environment; the record of what happened.
+
+Its spec is frozen when the candidate first appears. Its status is a projection of DataApp.status plus the evidence
+that only a record needs: what was checked and measured, how long each phase took, the last log lines of a failure.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from dataapp_operator.api.base import Duration, Model, Timestamp
+from dataapp_operator.api.conditions import Condition
+from dataapp_operator.api.dataapp import Drain, EnvVar, Framework, Resources
+
+IMMUTABLE_RULE = {"rule": "self == oldSelf", "message": "a release is a record: its spec never changes"}
+
+
+class ProbePlan(Model):
+    """How this release is checked."""
+
+    framework: Framework
+    startup: Duration
+
+
+class ReleasePlan(Model):
+    """How this release is done; frozen with it."""
+
+    strategy: Literal["blueGreen"] = "blueGreen"
+    slots: int = Field(ge=1, le=8)
+    bake: Duration
+    drain: Drain
+    probe: ProbePlan
+
+
+class RunPlan(Model):
+    """What the pods of this release run with; frozen with it. Secrets are named, never copied."""
+
+    port: int
+    env: tuple[EnvVar, ...] = Field(default=(), max_length=64)
+    resources: Resources
+
+
+class AppReleaseSpec(Model):
+    """What this release is."""
+
+    app: str = Field(max_length=30)
+    environment: str = Field(max_length=15)
+    number: int = Field(ge=1)
+    image: str = Field(max_length=512)
+    config_hash: str = Field(max_length=64)
+    run: RunPlan
+    plan: ReleasePlan
+
+
+class SlotStatus(Model):
+    """One replica of the release."""
+
+    name: str = Field(max_length=8)
+    ready: bool
+    sessions: int | None = None
+
+
+class CheckStatus(Model):
+    """One check, with what was measured and what was expected."""
+
+    name: str = Field(max_length=64)
+    verdict: str = Field(max_length=16)
+    measured: str = Field(default="", max_length=1024)
+    expected: str = Field(default="", max_length=1024)
+    samples: int = 0
+
+
+class TimelineEntry(Model):
+    """When a phase began."""
+
+    phase: str = Field(max_length=32)
+    at: Timestamp
+
+
+class AppReleaseStatus(Model):
+    """How far the release has come, and the evidence."""
+
+    phase: str | None = Field(default=None, max_length=32)
+    reason: str | None = Field(default=None, max_length=128)
+    message: str | None = Field(default=None, max_length=4096)
+    next_step: str | None = Field(default=None, max_length=1024, description="What a person can do now.")
+    summary: str | None = Field(default=None, max_length=512, description="The column REASON of kubectl get.")
+    weight: str | None = Field(default=None, max_length=8)
+    sessions: int | None = None
+    slots: tuple[SlotStatus, ...] = Field(
+        default=(),
+        max_length=8,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    checks: tuple[CheckStatus, ...] = Field(
+        default=(),
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    preview_url: str | None = Field(default=None, max_length=512)
+    log: tuple[str, ...] = Field(
+        default=(),
+        max_length=40,
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        description="Last lines of a failure.",
+    )
+    timeline: tuple[TimelineEntry, ...] = Field(
+        default=(), max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"}
+    )
+    conditions: tuple[Condition, ...] = Field(
+        default=(),
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )

@@ -1,0 +1,200 @@
+"""DataApp: one app, as its author commits it to git.
+
+Only what the operator obeys today is in the schema; anything else is refused as unknown. Rules that cannot be said
+by a type are CEL rules with a message for the author, so that ``kubectl apply`` (and the server-side dry run of a CI
+job) already says what to mend.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from dataapp_operator.api.base import Duration, Model
+
+Framework = Literal["streamlit", "shiny-r"]
+
+DEFAULT_PORTS: dict[str, int] = {"streamlit": 8501, "shiny-r": 3838}
+FRONT_PORTS = (18080, 18081, 18082)
+MAX_APP_NAME = 30
+MAX_SLOTS = 8
+
+_IMAGE_RULE = {
+    "rule": r"self.matches('^[a-zA-Z0-9][a-zA-Z0-9._:/-]*@sha256:[0-9a-f]{64}$')",
+    "message": "pin the image by its digest (registry/name@sha256:<64 hex digits>): a tag can point at another image"
+    " tomorrow, and nobody could say what was tested",
+}
+_PORT_RULE = {
+    "rule": "self < 18080 || self > 18082",
+    "message": "ports 18080 to 18082 are used by the session counter beside the app; choose another port",
+}
+_ENV_RULE = {
+    "rule": "has(self.value) != has(self.valueFrom)",
+    "message": "give each variable either a value or valueFrom.secretKeyRef, not both and not neither",
+}
+_RESERVED_ENV_RULE = {
+    "rule": "!self.startsWith('DATAAPP_')",
+    "message": "names that begin with DATAAPP_ are set by the operator; choose another name",
+}
+_DRAIN_RULE = {
+    "rule": "duration(self.emptyFor) <= duration(self.max)",
+    "message": "drain.emptyFor (how long a replica must be empty) cannot be longer than drain.max (when it is ended in any case)",
+}
+_HOST_RULE = {
+    "rule": r"self.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?\\.)+[a-z]([-a-z0-9]*[a-z0-9])?$')",
+    "message": "a host is a DNS name such as sales.example.org: small letters, digits, '-' and dots, without port or path",
+}
+_QUANTITY_MESSAGE = "write it like 500m or 2"
+NAME_RULE = {
+    "rule": f"self.metadata.name.size() <= {MAX_APP_NAME} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+    "message": f"an app's name has at most {MAX_APP_NAME} characters: small letters, digits and '-', beginning with a letter"
+    " (hosts and the names of its parts are made from it)",
+}
+
+
+def _cel(*rules: dict[str, str]) -> dict[str, Any]:
+    return {"x-kubernetes-validations": list(rules)}
+
+
+class SecretKeyRef(Model):
+    """One key of a Secret in the app's own namespace. The operator never reads it."""
+
+    name: str = Field(min_length=1, max_length=253)
+    key: str = Field(min_length=1, max_length=253)
+
+
+class EnvSource(Model):
+    """Where a variable's value comes from."""
+
+    secret_key_ref: SecretKeyRef
+
+
+class EnvVar(Model):
+    """One environment variable of the app."""
+
+    name: str = Field(
+        min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", json_schema_extra=_cel(_RESERVED_ENV_RULE)
+    )
+    value: str | None = Field(default=None, max_length=8192)
+    value_from: EnvSource | None = None
+
+    model_config = Model.model_config | {"json_schema_extra": _cel(_ENV_RULE)}
+
+
+class Resources(Model):
+    """What one replica may use."""
+
+    cpu: str = Field(
+        default="100m", max_length=16, pattern=r"^[0-9]+(\.[0-9]+)?m?$", description="Requested CPU, 500m or 2."
+    )
+    memory: str = Field(
+        default="512Mi",
+        max_length=16,
+        pattern=r"^[0-9]+(Ki|Mi|Gi|Ti|k|M|G|T)?$",
+        description="Memory, requested and at most.",
+    )
+
+
+class Replicas(Model):
+    """How many copies of the app run. Sessions stay with the copy they began on."""
+
+    min: int = Field(default=1, ge=1, le=MAX_SLOTS)
+
+
+class Probe(Model):
+    """How the operator finds out that the app works."""
+
+    startup: Duration = Field(default="5m", description="How long a replica may take until it listens on its port.")
+
+
+class AppSpec(Model):
+    """How the app runs."""
+
+    framework: Framework = Field(description="What the app is written with: it decides how a real session is opened.")
+    port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="Where the app listens; by default the framework's usual port (Streamlit 8501, Shiny for R 3838).",
+        json_schema_extra=_cel(_PORT_RULE),
+    )
+    env: tuple[EnvVar, ...] = Field(
+        default=(),
+        max_length=64,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    resources: Resources = Resources()
+    replicas: Replicas = Replicas()
+    probe: Probe = Probe()
+
+    @property
+    def listens_on(self) -> int:
+        """The port the app listens on."""
+        return self.port or DEFAULT_PORTS[self.framework]
+
+
+class Drain(Model):
+    """How long open sessions of an old release are kept."""
+
+    max: Duration = Field(default="4h", description="After this time a replica of an old release is ended in any case.")
+    empty_for: Duration = Field(
+        default="2m",
+        description="A replica may go once nothing was open on it for so long (a laptop asleep reconnects within it).",
+    )
+
+    model_config = Model.model_config | {"json_schema_extra": _cel(_DRAIN_RULE)}
+
+
+class ReleasePolicy(Model):
+    """How a new release takes over."""
+
+    strategy: Literal["blueGreen"] = "blueGreen"
+    bake: Duration = Field(
+        default="2m", description="How long the old release is kept whole after the switch, in case the new one fails."
+    )
+    drain: Drain = Drain()
+
+
+class Environment(Model):
+    """One place where the app runs. A release reaches an environment once the one before it in the list has it."""
+
+    name: str = Field(
+        min_length=1,
+        max_length=15,
+        pattern=r"^[a-z][a-z0-9]*$",
+        description="Small letters and digits, at most 15, beginning with a letter.",
+    )
+    class_name: str | None = Field(
+        default=None,
+        alias="class",
+        max_length=63,
+        description="The EnvironmentClass; by default the environment's own name.",
+    )
+    host: str | None = Field(
+        default=None,
+        max_length=253,
+        description="The app's host; by default from the class's hostTemplate.",
+        json_schema_extra=_cel(_HOST_RULE),
+    )
+    release: ReleasePolicy = ReleasePolicy()
+
+    @property
+    def of_class(self) -> str:
+        """The name of its EnvironmentClass."""
+        return self.class_name or self.name
+
+
+class DataAppSpec(Model):
+    """What an author says about an app."""
+
+    image: str = Field(
+        min_length=1,
+        max_length=512,
+        description="A prebuilt image, pinned by digest.",
+        json_schema_extra=_cel(_IMAGE_RULE),
+    )
+    app: AppSpec
+    environments: tuple[Environment, ...] = Field(
+        min_length=1,
+        max_length=8,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )

@@ -1,0 +1,65 @@
+"""EnvironmentClass: what the platform team says about a kind of environment.
+
+It is cluster-scoped and owned by the platform. Today it names the Gateway that apps of this class are reached through
+and how their hosts are made.
+"""
+
+from pydantic import Field
+from pydantic.config import JsonDict
+
+from dataapp_operator.api.base import Model
+
+_TEMPLATE_RULE: JsonDict = {
+    "rule": "self.contains('{app}')",
+    "message": "a host template must contain {app}, else every app of the class would have the same host",
+}
+_PREVIEW_RULE: JsonDict = {
+    "rule": "self.contains('{app}') && self.contains('{release}') && self.contains('{environment}')",
+    "message": "a preview host template must contain {app}, {release} and {environment}, else two releases would share a host",
+}
+_URL_RULE: JsonDict = {
+    "rule": "self.contains('{host}')",
+    "message": "the URL template must contain {host}, as in https://{host}",
+}
+
+
+class GatewayRef(Model):
+    """The Gateway (and listener) that the routes of this class attach to. The platform owns it and its TLS."""
+
+    namespace: str = Field(min_length=1, max_length=63, description="The namespace of the Gateway.")
+    name: str = Field(min_length=1, max_length=253, description="The name of the Gateway.")
+    section_name: str | None = Field(
+        default=None, max_length=253, description="The listener to attach to; without it, every listener that matches."
+    )
+    address: str | None = Field(
+        default=None,
+        max_length=300,
+        pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$",
+        description="host:port under which the operator's pod reaches the Gateway; by default the first address in the"
+        " Gateway's status and the listener's port.",
+    )
+
+
+class EnvironmentClassSpec(Model):
+    """Policy and defaults of a kind of environment."""
+
+    gateway: GatewayRef
+    host_template: str = Field(
+        min_length=5,
+        max_length=253,
+        description="The host of an app in this class; {app}, {namespace} and {environment} are filled in.",
+        json_schema_extra={"x-kubernetes-validations": [_TEMPLATE_RULE]},
+    )
+    url_template: str = Field(
+        default="http://{host}",
+        max_length=253,
+        description="How people reach a host: scheme and, where it is not the usual one, port. Shown in status.",
+        json_schema_extra={"x-kubernetes-validations": [_URL_RULE]},
+    )
+    preview_host_template: str = Field(
+        min_length=5,
+        max_length=253,
+        description="The host of one release before (and while) it serves users; {app}, {namespace}, {environment} and"
+        " {release} are filled in.",
+        json_schema_extra={"x-kubernetes-validations": [_PREVIEW_RULE]},
+    )

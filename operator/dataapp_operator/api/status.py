@@ -1,0 +1,121 @@
+"""DataApp.status: the only memory that decisions read.
+
+``environments[]`` holds, per environment, which release is stable, which one is the candidate and how far it has come,
+what was decided but not yet observed (``intent``), who drains, what is being removed and what failed before
+(``quarantined``). ``summary`` and ``conditions`` are for people and tools and are never read back by a decision.
+"""
+
+from pydantic import Field
+from pydantic.config import JsonDict
+
+from dataapp_operator.api.base import Model, Timestamp
+from dataapp_operator.api.conditions import Condition
+
+_LIST_BY_RELEASE: JsonDict = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["release"]}
+SCALE = 1000
+"""The sum of the weights of an environment."""
+
+
+class WaitingFor(Model):
+    """What an environment waits for: every state that is not final carries one."""
+
+    reason: str = Field(max_length=128)
+    message: str = Field(max_length=2048)
+    since: Timestamp
+    until: Timestamp | None = None
+
+
+class Intent(Model):
+    """A switch that is justified and written down, but not yet observed at the gateway."""
+
+    switch_to: int
+    plan: int
+
+
+class Weight(Model):
+    """The share of new visits a release gets, of :data:`SCALE`."""
+
+    release: int
+    weight: int
+
+
+class Draining(Model):
+    """A release that gets no new visits and keeps its open sessions."""
+
+    release: int
+    sessions: int | None = Field(default=None, description="Open sessions; absent means unknown, which is not zero.")
+    since: Timestamp
+    forced_at: Timestamp
+
+
+class Artefact(Model):
+    """What a live release consists of; kept here so that a deleted record costs nothing."""
+
+    release: int
+    image: str = Field(max_length=512)
+    config_hash: str = Field(max_length=64)
+
+
+class Quarantined(Model):
+    """A release that failed here: the same image with the same configuration is not tried again by itself."""
+
+    release: int
+    image: str = Field(max_length=512)
+    config_hash: str = Field(max_length=64)
+    reason: str = Field(max_length=4096)
+
+
+class EnvironmentStatus(Model):
+    """The memory of one environment."""
+
+    name: str = Field(max_length=15)
+    host: str | None = Field(default=None, max_length=253)
+    url: str | None = Field(default=None, max_length=512, description="Where people find the app.")
+    stable: int | None = None
+    candidate: int | None = None
+    phase: str | None = Field(default=None, max_length=32)
+    phase_since: Timestamp | None = None
+    deadline: Timestamp | None = None
+    plan: int = 0
+    intent: Intent | None = None
+    weights: tuple[Weight, ...] = Field(default=(), max_length=32, json_schema_extra=_LIST_BY_RELEASE)
+    draining: tuple[Draining, ...] = Field(default=(), max_length=32, json_schema_extra=_LIST_BY_RELEASE)
+    removing: tuple[int, ...] = Field(default=(), max_length=32, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    artefacts: tuple[Artefact, ...] = Field(default=(), max_length=64, json_schema_extra=_LIST_BY_RELEASE)
+    quarantined: tuple[Quarantined, ...] = Field(default=(), max_length=16, json_schema_extra=_LIST_BY_RELEASE)
+    waiting_for: WaitingFor | None = None
+
+    def artefact(self, release: int | None) -> Artefact | None:
+        """What a live release consists of."""
+        return next((a for a in self.artefacts if a.release == release), None)
+
+
+class Summary(Model):
+    """The printer columns' answers."""
+
+    released: str = Field(default="", max_length=512)
+    moving: str = Field(default="", max_length=512)
+    waiting_since: Timestamp | None = None
+    sessions: int | None = None
+
+
+class DataAppStatus(Model):
+    """What the operator knows and decided about an app."""
+
+    observed_generation: int | None = None
+    last_number: int = Field(default=0, description="The highest release number given so far.")
+    summary: Summary = Summary()
+    environments: tuple[EnvironmentStatus, ...] = Field(
+        default=(),
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    conditions: tuple[Condition, ...] = Field(
+        default=(),
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+
+    def environment(self, name: str) -> EnvironmentStatus:
+        """The memory of an environment; an empty one when there is none yet."""
+        return next((e for e in self.environments if e.name == name), EnvironmentStatus(name=name))

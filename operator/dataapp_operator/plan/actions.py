@@ -1,0 +1,118 @@
+"""A plan, as data: what to write, in order, and what slow work to start.
+
+``apply`` (in ``control``) turns each action into one API call. The order inside a plan is the order of the calls:
+actions, then the records (AppRelease.status), then DataApp.status last.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from dataapp_operator.api.apprelease import AppReleaseStatus
+from dataapp_operator.api.status import DataAppStatus
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRelease:
+    """POST an AppRelease; one that exists with the same spec is adopted."""
+
+    manifest: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Ensure:
+    """Server-side apply of one child."""
+
+    manifest: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete exactly this incarnation of an object."""
+
+    kind: str
+    name: str
+    uid: str
+    resource_version: str | None = None
+    propagation: str | None = None
+    grace_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Write AppRelease.status."""
+
+    environment: str
+    number: int
+    name: str
+    resource_version: str
+    status: AppReleaseStatus
+
+
+Action = CreateRelease | Ensure | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A pod to open a session on."""
+
+    slot: str
+    pod: str
+    ip: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartCheck:
+    """Open real sessions on every slot of a release."""
+
+    environment: str
+    number: int
+    attempt: int
+    framework: str
+    host: str
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ObserveGateway:
+    """Look through the gateway until new visits carry this plan and reach this release."""
+
+    environment: str
+    number: int
+    plan: int
+    host: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLog:
+    """Fetch the end of the log of a release's pods."""
+
+    environment: str
+    number: int
+    pods: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AskFronts:
+    """Ask the fronts of these pods for their open sessions, again and again while this is part of the plan."""
+
+    environment: str
+    targets: tuple[Target, ...]
+
+
+Background = StartCheck | ObserveGateway | ReadLog | AskFronts
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do about one DataApp now. ``requeue_after`` in seconds, None: nothing to wait for but events."""
+
+    status: DataAppStatus
+    actions: tuple[Action, ...] = ()
+    records: tuple[Record, ...] = ()
+    background: tuple[Background, ...] = ()
+    requeue_after: float | None = None
+    notes: tuple[str, ...] = field(default=())
+    """One line per transition, for the log."""

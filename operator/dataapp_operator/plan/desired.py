@@ -1,0 +1,84 @@
+"""From what an author wrote to what a release consists of.
+
+The *artefact* of a release is its image and a hash of everything else its pods are made from. Two equal artefacts are
+the same release content: nothing is released twice, and a failed one is recognised when it comes again. How a release is
+done (bake, drain) is frozen with it but is not part of the artefact: changing it releases nothing.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from dataapp_operator.api.apprelease import AppReleaseSpec, ProbePlan, ReleasePlan, RunPlan
+from dataapp_operator.api.base import API_VERSION
+from dataapp_operator.api.dataapp import AppSpec, DataAppSpec, Environment
+from dataapp_operator.api.status import Artefact
+from dataapp_operator.plan import names
+from dataapp_operator.plan.workload import owner
+
+
+def config_hash(app: AppSpec) -> str:
+    """Twelve hex digits over everything but the image that the pods are made from.
+
+    Values equal to the model's defaults are left out, so that a later operator with more fields reads the same hash
+    from the same manifest: an upgrade of the operator releases nothing.
+    """
+    content = app.model_dump(by_alias=True, exclude_defaults=True, mode="json") | {"port": app.listens_on}
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def wanted(spec: DataAppSpec) -> tuple[str, str]:
+    """(image, config hash) the author asks for."""
+    return spec.image, config_hash(spec.app)
+
+
+def content(artefact: Artefact | None) -> tuple[str, str] | None:
+    """(image, config hash) of a live release."""
+    return None if artefact is None else (artefact.image, artefact.config_hash)
+
+
+def release_spec(app: str, spec: DataAppSpec, environment: Environment, *, number: int) -> AppReleaseSpec:
+    """The frozen spec of a release of what the author asks for now."""
+    return AppReleaseSpec(
+        app=app,
+        environment=environment.name,
+        number=number,
+        image=spec.image,
+        config_hash=config_hash(spec.app),
+        run=RunPlan(port=spec.app.listens_on, env=spec.app.env, resources=spec.app.resources),
+        plan=ReleasePlan(
+            strategy=environment.release.strategy,
+            slots=spec.app.replicas.min,
+            bake=environment.release.bake,
+            drain=environment.release.drain,
+            probe=ProbePlan(framework=spec.app.framework, startup=spec.app.probe.startup),
+        ),
+    )
+
+
+def promoted_spec(earlier: AppReleaseSpec, environment: Environment) -> AppReleaseSpec:
+    """The same content and number in the next environment, with that environment's way of releasing."""
+    plan = earlier.plan.model_copy(
+        update={
+            "strategy": environment.release.strategy,
+            "bake": environment.release.bake,
+            "drain": environment.release.drain,
+        }
+    )
+    return earlier.model_copy(update={"environment": environment.name, "plan": plan})
+
+
+def release_manifest(spec: AppReleaseSpec, *, namespace: str, app_uid: str) -> dict[str, Any]:
+    """The AppRelease object around a spec."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "AppRelease",
+        "metadata": {
+            "name": names.release(spec.app, spec.environment, spec.number),
+            "namespace": namespace,
+            "labels": names.labels(spec.app, spec.environment, spec.number),
+            "ownerReferences": [owner(spec.app, app_uid)],
+        },
+        "spec": spec.wire(),
+    }

@@ -1,0 +1,196 @@
+"""What was observed, as values. A decision sees these and nothing else.
+
+``None`` means *unknown* wherever it could be mistaken for a number: an unreachable front has an unknown number of
+sessions, not zero of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from dataapp_operator.api.apprelease import AppReleaseSpec, AppReleaseStatus
+from dataapp_operator.api.dataapp import DataAppSpec
+from dataapp_operator.api.environmentclass import EnvironmentClassSpec
+from dataapp_operator.api.status import DataAppStatus
+from dataapp_operator.api.verdict import Verdict
+
+Json = dict[str, Any]
+ReleaseKey = tuple[str, int]
+"""(environment, release number)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectFacts:
+    """An object that exists: enough to delete exactly this incarnation of it."""
+
+    name: str
+    uid: str
+    resource_version: str
+    deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaSetFacts(ObjectFacts):
+    """A slot's ReplicaSet."""
+
+    replicas: int = 1
+    create_failure: str | None = None
+    """Why the controller cannot create the pod (quota, admission), in the server's words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a container ended."""
+
+    code: int
+    reason: str
+    ran_for: float
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFacts:
+    """The app's container."""
+
+    running: bool = False
+    started: bool = False
+    restarts: int = 0
+    waiting: str | None = None
+    waiting_message: str = ""
+    last_exit: Exit | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodFacts(ObjectFacts):
+    """A slot's pod. ``unready_since`` is None while it is ready."""
+
+    slot: str = "s0"
+    ip: str | None = None
+    ready: bool = False
+    unready_since: datetime | None = None
+    app: ContainerFacts = ContainerFacts()
+    front: ContainerFacts = ContainerFacts()
+    unschedulable: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotFacts:
+    """Everything of one slot that exists."""
+
+    replicaset: ReplicaSetFacts | None = None
+    service: ObjectFacts | None = None
+    pods: tuple[PodFacts, ...] = ()
+
+    @property
+    def pod(self) -> PodFacts | None:
+        """The pod that counts: the living one."""
+        return next((p for p in self.pods if not p.deleting), None)
+
+    @property
+    def ready(self) -> bool:
+        """A pod is ready and its Service exists, so that a route may point here."""
+        return self.service is not None and self.pod is not None and self.pod.ready
+
+    @property
+    def gone(self) -> bool:
+        """Nothing of it is left."""
+        return self.replicaset is None and self.service is None and not self.pods
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteFacts(ObjectFacts):
+    """An HTTPRoute. ``accepted`` is None while no gateway has answered for this generation."""
+
+    spec: Json = field(default_factory=dict)
+    accepted: bool | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayFacts:
+    """A Gateway: where it can be reached (host:port), or in words why that is not known."""
+
+    exists: bool
+    address: str | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseFacts(ObjectFacts):
+    """An AppRelease that exists."""
+
+    spec: AppReleaseSpec
+    status: AppReleaseStatus = field(default_factory=AppReleaseStatus)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFacts:
+    """The session check of one release, as far as this process has run it."""
+
+    attempt: int = 0
+    running: bool = False
+    verdict: Verdict | None = None
+    measured: str = ""
+    expected: str = ""
+    message: str = ""
+    samples: int = 0
+    log: tuple[str, ...] = ()
+    failed_in_row: int = 0
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ViewFacts:
+    """What was last seen of an environment through its gateway."""
+
+    plan: int
+    release: int
+    running: bool = False
+    seen: bool = False
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FrontFacts:
+    """What the front of a pod said. ``live`` None: it could not be asked."""
+
+    live: int | None = None
+    quiet_for: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogFacts:
+    """The end of a release's log and the cause found in it. ``running``: still being read."""
+
+    running: bool = False
+    cause: str | None = None
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything a decision about one DataApp may look at."""
+
+    now: datetime
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    generation: int
+    spec: DataAppSpec
+    status: DataAppStatus
+    front_image: str
+    deleting: bool = False
+    gateway_api: bool = True
+    classes: Mapping[str, EnvironmentClassSpec] = field(default_factory=dict)
+    gateways: Mapping[tuple[str, str], GatewayFacts] = field(default_factory=dict)
+    host_holders: Mapping[str, str] = field(default_factory=dict)
+    releases: Mapping[ReleaseKey, ReleaseFacts] = field(default_factory=dict)
+    slots: Mapping[ReleaseKey, Mapping[str, SlotFacts]] = field(default_factory=dict)
+    routes: Mapping[str, RouteFacts] = field(default_factory=dict)
+    checks: Mapping[ReleaseKey, CheckFacts] = field(default_factory=dict)
+    views: Mapping[str, ViewFacts] = field(default_factory=dict)
+    fronts: Mapping[str, FrontFacts] = field(default_factory=dict)
+    logs: Mapping[ReleaseKey, LogFacts] = field(default_factory=dict)
+    rejections: Mapping[str, str] = field(default_factory=dict)
+    """Objects (kind/name) the API server refused for this generation, with its words."""

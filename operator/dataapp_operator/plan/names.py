@@ -1,0 +1,103 @@
+"""Every name, label and host the operator makes: functions of (app, environment, release, slot) and nothing else.
+
+Environment names have no dash and no leading digit (the API says so), so two different apps can never arrive at the
+same child name: the last dash-separated parts of a name can be read in one way only.
+"""
+
+from collections.abc import Iterable
+
+from dataapp_operator.api.base import GROUP
+from dataapp_operator.api.environmentclass import EnvironmentClassSpec
+
+LABEL_APP = f"{GROUP}/app"
+LABEL_ENVIRONMENT = f"{GROUP}/environment"
+LABEL_RELEASE = f"{GROUP}/release"
+LABEL_SLOT = f"{GROUP}/slot"
+
+HEADER_PLAN = "X-DataApp-Plan"
+HEADER_RELEASE = "X-DataApp-Release"
+
+
+def release(app: str, environment: str, number: int) -> str:
+    """The AppRelease and its pins route."""
+    return f"{app}-{environment}-{number}"
+
+
+def slot(app: str, environment: str, number: int, index: int) -> str:
+    """A slot's ReplicaSet and Service."""
+    return f"{app}-{environment}-{number}-{slot_label(index)}"
+
+
+def slot_label(index: int) -> str:
+    """The value of the slot label."""
+    return f"s{index}"
+
+
+def slot_labels(count: int) -> tuple[str, ...]:
+    """The slot labels of a release with so many slots."""
+    return tuple(slot_label(index) for index in range(count))
+
+
+def preview_route(app: str, environment: str, number: int) -> str:
+    """The route of a release's preview host. The dot keeps it apart from every other name of ours."""
+    return f"{app}-{environment}-{number}.preview"
+
+
+def weights_route(app: str, environment: str) -> str:
+    """The route of new visits and page loads."""
+    return f"{app}-{environment}"
+
+
+def labels(app: str, environment: str, number: int | None = None, slot_name: str | None = None) -> dict[str, str]:
+    """The labels of a child."""
+    out = {LABEL_APP: app, LABEL_ENVIRONMENT: environment}
+    if number is not None:
+        out[LABEL_RELEASE] = str(number)
+    if slot_name is not None:
+        out[LABEL_SLOT] = slot_name
+    return out
+
+
+def cookie(app: str, environment: str) -> str:
+    """The name of the pin cookie."""
+    return f"dataapp-{app}-{environment}"
+
+
+def pin(number: int, index: int) -> str:
+    """The value of the pin cookie of one slot."""
+    return f"{number}.{index}"
+
+
+def pin_pattern(app: str, environment: str, number: int, index: int) -> str:
+    """A regular expression for a whole Cookie header that carries exactly this pin.
+
+    Anchored on both sides: some gateways match the whole value, others any part of it.
+    """
+    return rf"^(?:.*; ?)?{cookie(app, environment)}={number}\.{index}(?:;.*)?$"
+
+
+def leaving_pattern(app: str, environment: str, numbers: Iterable[int]) -> str:
+    """A regular expression for a Cookie header that carries a pin of one of these releases."""
+    alternatives = "|".join(str(number) for number in sorted(numbers))
+    return rf"^(?:.*; ?)?{cookie(app, environment)}=(?:{alternatives})\.[0-9]+(?:;.*)?$"
+
+
+def host(cls: EnvironmentClassSpec, *, app: str, namespace: str, environment: str) -> str:
+    """The host of an app, from its class's template. May not be a valid host: the caller checks."""
+    return _fill(cls.host_template, app=app, namespace=namespace, environment=environment)
+
+
+def preview_host(cls: EnvironmentClassSpec, *, app: str, namespace: str, environment: str, number: int) -> str:
+    """The preview host of one release."""
+    return _fill(cls.preview_host_template, app=app, namespace=namespace, environment=environment, release=str(number))
+
+
+def url(cls: EnvironmentClassSpec, of_host: str) -> str:
+    """Where people find a host."""
+    return _fill(cls.url_template, host=of_host)
+
+
+def _fill(template: str, **values: str) -> str:
+    for key, value in values.items():
+        template = template.replace("{" + key + "}", value)
+    return template

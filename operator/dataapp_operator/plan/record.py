@@ -1,0 +1,138 @@
+"""AppRelease.status: the record that author and platform team both believe.
+
+It is a projection of the environment's memory plus evidence. Evidence is added and kept, never taken back: a restart of
+the operator forgets what it measured, the record does not.
+"""
+
+from dataapp_operator.api.apprelease import AppReleaseStatus, CheckStatus, SlotStatus, TimelineEntry
+from dataapp_operator.api.base import timestamp
+from dataapp_operator.api.reasons import Phase, Reason
+from dataapp_operator.api.status import SCALE
+from dataapp_operator.api.verdict import Verdict
+from dataapp_operator.plan import names, upkeep
+from dataapp_operator.plan.facts import CheckFacts, Observed
+from dataapp_operator.plan.scene import Draft, Scene
+
+MAX_TIMELINE = 32
+_ENDED = {Phase.FAILED, Phase.ROLLED_BACK, Phase.SUPERSEDED, Phase.RETIRED}
+
+
+def ended(scene: Scene, number: int, *, phase: Phase, reason: Reason, message: str, next_step: str) -> AppReleaseStatus:
+    """The record of a release that ended without being released, with the evidence there is."""
+    record = scene.release(number)
+    before = record.status if record else AppReleaseStatus()
+    check = scene.observed.checks.get((scene.env, number))
+    log = scene.observed.logs.get((scene.env, number))
+    lines = (check.log if check and check.log else ()) or (log.lines if log else ())
+    return before.model_copy(
+        update={
+            "phase": str(phase),
+            "reason": str(reason),
+            "message": message,
+            "next_step": next_step,
+            "summary": f"{reason}: {message}"[:512],
+            "weight": "0",
+            "sessions": None if phase == Phase.ROLLED_BACK else 0,
+            "slots": (),
+            "checks": _checks(before.checks, check),
+            "log": lines[-20:] or before.log,
+            "timeline": _timeline(before, phase, scene),
+        }
+    )
+
+
+def project(scene: Scene, draft: Draft) -> None:
+    """Bring the records of all live releases up to what the draft's memory says."""
+    memory = draft.memory
+    numbers = upkeep.live(memory) | set(memory.removing) | set(scene.memory.removing)
+    for number in sorted(numbers | {n for n in (memory.candidate,) if n is not None}):
+        record = scene.release(number)
+        if record is not None and number not in draft.records:
+            draft.records[number] = _status(scene, draft, number, record.status)
+
+
+def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -> AppReleaseStatus:
+    memory = draft.memory
+    removed = number in scene.memory.removing and number not in memory.removing
+    phase = _phase(draft, number, before, removed=removed)
+    draining = next((d for d in memory.draining if d.release == number), None)
+    weight = next((w.weight for w in memory.weights if w.release == number), 0)
+    moving = bool(memory.draining) or memory.candidate is not None
+    update: dict[str, object] = {
+        "phase": phase,
+        "weight": f"{weight * 100 // SCALE}%" if weight else "0",
+        "sessions": 0 if removed else scene.sessions(number) if moving else None,
+        "summary": before.summary,
+        "slots": ()
+        if removed or phase in _ENDED
+        else tuple(SlotStatus(name=label, ready=slot.ready) for label, slot in scene.needed(number).items()),
+        "timeline": _timeline(before, phase, scene),
+    }
+    if scene.cls is not None:
+        update["preview_url"] = None if removed else names.url(scene.cls, upkeep.preview_host(scene, number, scene.cls))
+    if phase in {Phase.FAILED, Phase.ROLLED_BACK, Phase.SUPERSEDED}:
+        return before.model_copy(update=update)
+    if number == memory.candidate:
+        update["checks"] = _checks(before.checks, scene.observed.checks.get((scene.env, number)))
+        wait = memory.waiting_for
+        update["reason"] = wait.reason if wait else None
+        update["message"] = wait.message if wait else None
+        update["summary"] = _until(memory.waiting_for.message, memory.waiting_for.until) if memory.waiting_for else ""
+    elif removed:
+        update |= {"reason": None, "message": None, "summary": "its parts are removed; this record stays"}
+    elif draining is not None:
+        count = "unknown number of" if draining.sessions is None else str(draining.sessions)
+        what = "session" if draining.sessions == 1 else "sessions"
+        update |= {"reason": None, "message": None, "summary": f"{count} {what}, forced at {draining.forced_at[11:16]}"}
+    else:
+        update |= {"reason": None, "message": None, "summary": ""}
+    return before.model_copy(update=update)
+
+
+def _phase(draft: Draft, number: int, before: AppReleaseStatus, *, removed: bool) -> str:
+    memory = draft.memory
+    going_back = memory.intent is not None and memory.intent.switch_to != number
+    if before.phase in {Phase.FAILED, Phase.ROLLED_BACK, Phase.SUPERSEDED} and (
+        number != memory.candidate or going_back
+    ):
+        return str(before.phase)
+    if removed:
+        return str(Phase.RETIRED)
+    if number == memory.candidate:
+        return str(memory.phase)
+    if any(d.release == number for d in memory.draining):
+        return str(Phase.DRAINING)
+    return str(Phase.RELEASED if number == memory.stable else before.phase or Phase.PENDING)
+
+
+def _checks(before: tuple[CheckStatus, ...], check: CheckFacts | None) -> tuple[CheckStatus, ...]:
+    """The session check's evidence. A repeated pass changes nothing: a record is not a heartbeat."""
+    if check is None or check.verdict is None:
+        return before
+    known = next((c for c in before if c.name == "session"), None)
+    if known is not None and known.verdict == check.verdict == Verdict.PASS:
+        return before
+    new = CheckStatus(
+        name="session",
+        verdict=str(check.verdict),
+        measured=(check.measured or check.message)[:1024],
+        expected=check.expected[:1024],
+        samples=check.samples,
+    )
+    return (*(c for c in before if c.name != "session"), new)
+
+
+def _timeline(before: AppReleaseStatus, phase: str, scene: Scene) -> tuple[TimelineEntry, ...]:
+    if before.timeline and before.timeline[-1].phase == phase:
+        return before.timeline
+    return (*before.timeline, TimelineEntry(phase=str(phase), at=timestamp(scene.now)))[-MAX_TIMELINE:]
+
+
+def _until(message: str, until: str | None) -> str:
+    return f"until {until[11:16]}" if until and not message else message[:512]
+
+
+def known(observed: Observed, environment: str, number: int) -> AppReleaseStatus | None:
+    """The record's status as the server has it."""
+    record = observed.releases.get((environment, number))
+    return record.status if record else None

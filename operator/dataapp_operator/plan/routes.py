@@ -1,0 +1,124 @@
+"""The three kinds of HTTPRoute of an environment, written with every default spelled out.
+
+* *weights*: new visits, and page loads of browsers whose release is leaving. One write changes both together.
+* *pins* (per release): the cookie of a slot leads to that slot, for open sessions.
+* *preview* (per release): the release's own host, before and while it serves.
+
+Defaults are spelled out so that "is it as we want it?" is plain equality with what the server stores.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from dataapp_operator.api.environmentclass import GatewayRef
+from dataapp_operator.api.status import SCALE
+from dataapp_operator.plan import names
+
+Json = dict[str, Any]
+
+_ANY_PATH: Json = {"path": {"type": "PathPrefix", "value": "/"}}
+
+
+def weights_spec(
+    *,
+    app: str,
+    environment: str,
+    host: str,
+    gateway: GatewayRef,
+    target: int,
+    slots: int,
+    leaving: Iterable[int],
+    plan: int,
+) -> Json:
+    """All new visits, and page loads of leaving releases, to ``target``; the answer says which plan sent it there."""
+    backends = _backends(app, environment, target, slots)
+    mark = [
+        {
+            "type": "ResponseHeaderModifier",
+            "responseHeaderModifier": {"set": [{"name": names.HEADER_PLAN, "value": str(plan)}]},
+        }
+    ]
+    rules: list[Json] = []
+    leaving = sorted(leaving)
+    if leaving:
+        gone = _header("Cookie", names.leaving_pattern(app, environment, leaving), kind="RegularExpression")
+        rules.append(
+            {
+                "matches": [
+                    {"path": {"type": "Exact", "value": "/"}, "headers": [gone]},
+                    {**_ANY_PATH, "headers": [_header("Sec-Fetch-Mode", "navigate"), gone]},
+                ],
+                "filters": mark,
+                "backendRefs": backends,
+            }
+        )
+    rules.append({"matches": [_ANY_PATH], "filters": mark, "backendRefs": backends})
+    return _spec(host, gateway, rules)
+
+
+def pins_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, number: int, slots: int) -> Json:
+    """Each slot's cookie leads to that slot."""
+    rules = []
+    for index in range(slots):
+        pin = _header("Cookie", names.pin_pattern(app, environment, number, index), kind="RegularExpression")
+        rules.append(
+            {
+                "matches": [{**_ANY_PATH, "headers": [pin]}],
+                "backendRefs": [_backend(names.slot(app, environment, number, index), 1)],
+            }
+        )
+    return _spec(host, gateway, rules)
+
+
+def preview_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, number: int, slots: int) -> Json:
+    """The preview host: pins of its slots first, then any of them."""
+    pins = pins_spec(app=app, environment=environment, host=host, gateway=gateway, number=number, slots=slots)
+    rules = [*pins["rules"], {"matches": [_ANY_PATH], "backendRefs": _backends(app, environment, number, slots)}]
+    return _spec(host, gateway, rules)
+
+
+def route(*, name: str, namespace: str, labels: dict[str, str], owned_by: Json, spec: Json) -> Json:
+    """The HTTPRoute object around a spec."""
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": name, "namespace": namespace, "labels": labels, "ownerReferences": [owned_by]},
+        "spec": spec,
+    }
+
+
+def backends_of(spec: Json) -> dict[str, int]:
+    """The weight of each Service of a weights route's new-visits rule (its last one)."""
+    rules = spec.get("rules") or []
+    if not rules:
+        return {}
+    return {b["name"]: b.get("weight", 1) for b in rules[-1].get("backendRefs") or []}
+
+
+def _backends(app: str, environment: str, number: int, slots: int) -> list[Json]:
+    """The slots of one release, sharing :data:`SCALE` so that the sum is exact."""
+    share, rest = divmod(SCALE, slots)
+    return [
+        _backend(names.slot(app, environment, number, index), share + (1 if index < rest else 0))
+        for index in range(slots)
+    ]
+
+
+def _backend(service: str, weight: int) -> Json:
+    return {"group": "", "kind": "Service", "name": service, "port": 80, "weight": weight}
+
+
+def _header(name: str, value: str, *, kind: str = "Exact") -> Json:
+    return {"type": kind, "name": name, "value": value}
+
+
+def _spec(host: str, gateway: GatewayRef, rules: list[Json]) -> Json:
+    parent: Json = {
+        "group": "gateway.networking.k8s.io",
+        "kind": "Gateway",
+        "namespace": gateway.namespace,
+        "name": gateway.name,
+    }
+    if gateway.section_name:
+        parent["sectionName"] = gateway.section_name
+    return {"parentRefs": [parent], "hostnames": [host], "rules": rules}

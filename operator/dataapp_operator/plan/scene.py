@@ -1,0 +1,160 @@
+"""The table a decision about one environment works on.
+
+:class:`Scene` is what it sees; :class:`Draft` is where it notes what to do. The draft starts as the persisted memory;
+each step may change it, and what stands in it at the end is written. Actions are justified by ``scene.memory`` (what
+was persisted before this pass), never by what the draft has just become.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from dataapp_operator.api.apprelease import AppReleaseSpec, AppReleaseStatus
+from dataapp_operator.api.base import instant, timestamp
+from dataapp_operator.api.dataapp import Environment
+from dataapp_operator.api.environmentclass import EnvironmentClassSpec
+from dataapp_operator.api.reasons import Phase, Reason
+from dataapp_operator.api.status import EnvironmentStatus, WaitingFor
+from dataapp_operator.plan import health, names
+from dataapp_operator.plan.actions import Action, Background, Target
+from dataapp_operator.plan.facts import FrontFacts, Observed, ReleaseFacts, SlotFacts
+
+PROGRESS_ALLOWANCE = 300
+"""Seconds a release may take beyond its start-up time: pulling, scheduling, a slow disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a decision about one environment sees."""
+
+    observed: Observed
+    environment: Environment | None
+    """None: the environment is no longer in the spec."""
+    cls: EnvironmentClassSpec | None
+    memory: EnvironmentStatus
+    host: str
+
+    @property
+    def now(self) -> datetime:
+        """The moment of the decision."""
+        return self.observed.now
+
+    @property
+    def app(self) -> str:
+        """The app's name."""
+        return self.observed.name
+
+    @property
+    def env(self) -> str:
+        """The environment's name."""
+        return self.memory.name
+
+    def release(self, number: int | None) -> ReleaseFacts | None:
+        """The record of a release, if it is there."""
+        return None if number is None else self.observed.releases.get((self.env, number))
+
+    def spec(self, number: int | None) -> AppReleaseSpec | None:
+        """The frozen spec of a release, if its record is there."""
+        record = self.release(number)
+        return record.spec if record else None
+
+    def slots(self, number: int) -> dict[str, SlotFacts]:
+        """What exists of a release's slots."""
+        return dict(self.observed.slots.get((self.env, number), {}))
+
+    def slot_count(self, number: int) -> int:
+        """How many slots a release has: by its record, or without one by what exists."""
+        spec = self.spec(number)
+        return spec.plan.slots if spec else max(len(self.slots(number)), 1)
+
+    def needed(self, number: int) -> dict[str, SlotFacts]:
+        """The slots a release needs, existing or not."""
+        existing = self.slots(number)
+        return {label: existing.get(label, SlotFacts()) for label in names.slot_labels(self.slot_count(number))}
+
+    def ready(self, number: int) -> bool:
+        """Every needed slot can take traffic."""
+        return all(slot.ready for slot in self.needed(number).values())
+
+    def any_ready(self, number: int) -> bool:
+        """At least one slot can take traffic."""
+        return any(slot.ready for slot in self.slots(number).values())
+
+    def health(self, number: int, since: datetime) -> list[tuple[str, health.Health]]:
+        """The health of each needed slot."""
+        spec = self.spec(number)
+        return [
+            (label, health.of_slot(slot, spec, since=since, now=self.now))
+            for label, slot in self.needed(number).items()
+        ]
+
+    def targets(self, number: int) -> tuple[Target, ...]:
+        """The pods of a release that can be asked."""
+        found = []
+        for label, slot in sorted(self.slots(number).items()):
+            found += [Target(slot=label, pod=pod.name, ip=pod.ip) for pod in slot.pods if pod.ip]
+        return tuple(found)
+
+    def fronts(self, number: int) -> list[FrontFacts]:
+        """What the fronts of a release's pods said; an unknown one for a pod that was not asked yet."""
+        pods = [pod for slot in self.slots(number).values() for pod in slot.pods]
+        return [self.observed.fronts.get(pod.name, FrontFacts()) for pod in pods]
+
+    def sessions(self, number: int) -> int | None:
+        """Open sessions of a release; None when any of its fronts could not be asked."""
+        live = [front.live for front in self.fronts(number)]
+        known = [count for count in live if count is not None]
+        return sum(known) if len(known) == len(live) else None
+
+
+@dataclass(slots=True)
+class Draft:
+    """What a decision about one environment notes down."""
+
+    memory: EnvironmentStatus
+    now: datetime
+    actions: list[Action] = field(default_factory=list)
+    background: list[Background] = field(default_factory=list)
+    records: dict[int, AppReleaseStatus] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    wake_at: list[datetime] = field(default_factory=list)
+    last_number: int = 0
+    trouble: tuple[Reason, str] | None = None
+    """Something a person must mend: becomes the condition Stalled."""
+
+    def update(self, **changes: object) -> None:
+        """Change the memory."""
+        self.memory = self.memory.model_copy(update=changes)
+
+    def enter(self, phase: Phase, note: str, *, within: float | None = None) -> None:
+        """Go to a phase, perhaps with a deadline in so many seconds."""
+        deadline = None if within is None else timestamp(self.now + timedelta(seconds=within))
+        self.update(phase=str(phase), phase_since=timestamp(self.now), deadline=deadline, waiting_for=None)
+        self.notes.append(note)
+
+    def wait(self, reason: Reason, message: str, *, until: datetime | str | None = None) -> None:
+        """Say what is waited for. The beginning of a wait for the same thing is kept."""
+        before = self.memory.waiting_for
+        since = before.since if before and before.reason == reason else timestamp(self.now)
+        text = timestamp(until) if isinstance(until, datetime) else until
+        self.update(waiting_for=WaitingFor(reason=str(reason), message=message, since=since, until=text))
+        if text:
+            self.wake_at.append(instant(text))
+
+    def stall(self, reason: Reason, message: str) -> None:
+        """Say what a person must mend; it is tried again every little while."""
+        self.wait(reason, message)
+        self.trouble = (reason, message)
+
+    def wake_in(self, seconds: float) -> None:
+        """Look again after so many seconds at the latest."""
+        self.wake_at.append(self.now + timedelta(seconds=seconds))
+
+    def remove(self, numbers: Iterable[int]) -> None:
+        """Put releases on the list of those whose parts are removed (from the next pass on)."""
+        self.update(removing=tuple(sorted({*self.memory.removing, *numbers})))
+
+
+def since(memory: EnvironmentStatus, now: datetime) -> datetime:
+    """When the current phase began."""
+    return instant(memory.phase_since) if memory.phase_since else now

@@ -1,0 +1,242 @@
+"""What must exist for the persisted memory, and the orderly end of what is no longer needed.
+
+Nothing here decides how a release goes on: given the memory of the last pass, it keeps alive what that memory names
+(``ensure``), moves a drained release to the list of those to remove (``drain``), and takes apart, piece by piece, what
+has been on that list since an earlier pass (``remove``). A release is removed in the order *routes, ReplicaSet (its pod
+stays), pod, Service*, each step only once the one before has been observed: no route ever points at nothing.
+"""
+
+from dataapp_operator.api.base import instant, seconds
+from dataapp_operator.api.dataapp import Drain
+from dataapp_operator.api.environmentclass import EnvironmentClassSpec
+from dataapp_operator.api.reasons import Phase
+from dataapp_operator.api.status import Draining, EnvironmentStatus
+from dataapp_operator.plan import names, routes, workload
+from dataapp_operator.plan.actions import AskFronts, Delete, Ensure
+from dataapp_operator.plan.facts import RouteFacts
+from dataapp_operator.plan.scene import Draft, Scene
+
+POD_GRACE = 30
+"""Seconds a pod that we end may take: it is empty, or its time is over."""
+
+_BUILT = {Phase.DEPLOYING, Phase.CHECKING, Phase.RELEASING, Phase.BAKING}
+
+
+def live(memory: EnvironmentStatus) -> set[int]:
+    """The releases whose parts must exist."""
+    numbers = {d.release for d in memory.draining} | {w.release for w in memory.weights}
+    if memory.stable is not None:
+        numbers.add(memory.stable)
+    if memory.candidate is not None and memory.phase in _BUILT:
+        numbers.add(memory.candidate)
+    return numbers - set(memory.removing)
+
+
+def target(memory: EnvironmentStatus) -> int | None:
+    """The release that new visits must get according to the memory."""
+    if memory.intent is not None:
+        return memory.intent.switch_to
+    return memory.weights[0].release if memory.weights else None
+
+
+def leaving(memory: EnvironmentStatus) -> set[int]:
+    """The releases whose browsers get another release on their next page load."""
+    numbers = {d.release for d in memory.draining}
+    if memory.weights or memory.intent:
+        numbers |= {n for n in (memory.stable,) if n is not None}
+    if memory.intent or memory.phase == Phase.BAKING:
+        numbers |= {n for n in (memory.candidate,) if n is not None}
+    return numbers - {target(memory)}
+
+
+def ensure(scene: Scene, draft: Draft, cls: EnvironmentClassSpec) -> None:
+    """Keep the workload and routes of every live release as they should be."""
+    for number in sorted(live(scene.memory)):
+        _ensure_workload(scene, draft, number)
+        if all(slot.service is not None for slot in scene.needed(number).values()):
+            _ensure_release_routes(scene, draft, number, cls)
+
+
+def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec) -> bool:
+    """Keep the weights route as the memory says. True when it already is."""
+    number = target(scene.memory)
+    name = names.weights_route(scene.app, scene.env)
+    known = scene.observed.routes.get(name)
+    if number is None:
+        if known is not None and not known.deleting:
+            draft.actions.append(_delete_route(known))
+        return False
+    wanted = routes.weights_spec(
+        app=scene.app,
+        environment=scene.env,
+        host=scene.host,
+        gateway=cls.gateway,
+        target=number,
+        slots=scene.slot_count(number),
+        leaving=leaving(scene.memory),
+        plan=scene.memory.intent.plan if scene.memory.intent else scene.memory.plan,
+    )
+    able = scene.any_ready(number) if number == scene.memory.stable else scene.ready(number)
+    if scene.memory.intent is not None and not able:
+        # Weight only for a release that can take it: it lost a slot since the switch was decided. Wait and see.
+        return known is not None and known.spec == wanted
+    return _ensure_route(scene, draft, name, names.labels(scene.app, scene.env), wanted)
+
+
+def _ensure_workload(scene: Scene, draft: Draft, number: int) -> None:
+    spec = scene.spec(number)
+    if spec is None:
+        return  # its record was deleted by somebody: what runs goes on, what is missing cannot be rebuilt
+    owned_by = workload.owner(scene.app, scene.observed.uid)
+    for index, (_, slot) in enumerate(scene.needed(number).items()):
+        if slot.service is None:
+            draft.actions.append(
+                Ensure(workload.service(spec, index=index, namespace=scene.observed.namespace, owned_by=owned_by))
+            )
+        if slot.replicaset is None or slot.replicaset.replicas != 1:
+            draft.actions.append(
+                Ensure(
+                    workload.replicaset(
+                        spec,
+                        index=index,
+                        namespace=scene.observed.namespace,
+                        owned_by=owned_by,
+                        front_image=scene.observed.front_image,
+                    )
+                )
+            )
+
+
+def _ensure_release_routes(scene: Scene, draft: Draft, number: int, cls: EnvironmentClassSpec) -> None:
+    slots = scene.slot_count(number)
+    labels = names.labels(scene.app, scene.env, number)
+    pins = routes.pins_spec(
+        app=scene.app, environment=scene.env, host=scene.host, gateway=cls.gateway, number=number, slots=slots
+    )
+    _ensure_route(scene, draft, names.release(scene.app, scene.env, number), labels, pins)
+    preview = routes.preview_spec(
+        app=scene.app,
+        environment=scene.env,
+        host=preview_host(scene, number, cls),
+        gateway=cls.gateway,
+        number=number,
+        slots=slots,
+    )
+    _ensure_route(scene, draft, names.preview_route(scene.app, scene.env, number), labels, preview)
+
+
+def preview_host(scene: Scene, number: int, cls: EnvironmentClassSpec) -> str:
+    """The preview host of a release of this environment."""
+    return names.preview_host(
+        cls, app=scene.app, namespace=scene.observed.namespace, environment=scene.env, number=number
+    )
+
+
+def _ensure_route(scene: Scene, draft: Draft, name: str, labels: dict[str, str], spec: dict[str, object]) -> bool:
+    known = scene.observed.routes.get(name)
+    if known is not None and known.spec == spec:
+        return True
+    manifest = routes.route(
+        name=name,
+        namespace=scene.observed.namespace,
+        labels=labels,
+        owned_by=workload.owner(scene.app, scene.observed.uid),
+        spec=spec,
+    )
+    if known is not None:
+        manifest["metadata"]["resourceVersion"] = known.resource_version
+    draft.actions.append(Ensure(manifest))
+    return False
+
+
+def ask_fronts(scene: Scene, draft: Draft) -> None:
+    """Count open sessions while releases change; in the steady state nobody is asked and nothing is written."""
+    memory = scene.memory
+    if not memory.draining and memory.candidate is None:
+        return
+    targets = [t for number in sorted(live(memory)) for t in scene.targets(number)]
+    if targets:
+        draft.background.append(AskFronts(environment=scene.env, targets=tuple(targets)))
+
+
+def drain(scene: Scene, draft: Draft) -> None:
+    """Refresh the counts of draining releases; one that is empty for long enough, or whose time is over, may go."""
+    kept: list[Draining] = []
+    for entry in draft.memory.draining:
+        persisted = any(d.release == entry.release for d in scene.memory.draining)
+        if not persisted or entry.release in scene.memory.removing:
+            kept.append(entry)
+            continue
+        updated = entry.model_copy(update={"sessions": scene.sessions(entry.release)})
+        kept.append(updated)
+        if entry.release == draft.memory.stable:
+            continue  # baking: it must be able to take everybody back
+        draft.wake_at.append(instant(entry.forced_at))
+        if instant(entry.forced_at) <= scene.now or _empty(scene, entry):
+            draft.remove([entry.release])
+            draft.notes.append(f"{scene.env}: r{entry.release} has drained")
+    draft.update(draining=tuple(kept))
+
+
+def drain_policy(scene: Scene, number: int) -> Drain:
+    """The drain policy a release was frozen with; the API's default when its record is gone."""
+    spec = scene.spec(number)
+    return spec.plan.drain if spec else Drain()
+
+
+def _empty(scene: Scene, entry: Draining) -> bool:
+    """Nothing was open on any of its pods for the whole of emptyFor. An unreachable front is unknown, not empty."""
+    empty_for = seconds(drain_policy(scene, entry.release).empty_for)
+    if (scene.now - instant(entry.since)).total_seconds() < empty_for:
+        return False
+    fronts = scene.fronts(entry.release)
+    return all(f.live == 0 and f.quiet_for is not None and f.quiet_for >= empty_for for f in fronts)
+
+
+def remove(scene: Scene, draft: Draft) -> None:
+    """Take apart what has been on the list of removals since an earlier pass."""
+    for number in scene.memory.removing:
+        if _remove_one(scene, draft, number):
+            draft.update(
+                removing=tuple(n for n in draft.memory.removing if n != number),
+                draining=tuple(d for d in draft.memory.draining if d.release != number),
+            )
+            draft.notes.append(f"{scene.env}: r{number} is removed")
+
+
+def _remove_one(scene: Scene, draft: Draft, number: int) -> bool:
+    """One step of taking a release apart. True once nothing is left."""
+    mine = (
+        names.preview_route(scene.app, scene.env, number),
+        names.release(scene.app, scene.env, number),
+    )
+    left = [scene.observed.routes[name] for name in mine if name in scene.observed.routes]
+    if left:
+        draft.actions += [_delete_route(route) for route in left if not route.deleting]
+        return False
+    slots = scene.slots(number)
+    for slot in slots.values():
+        if slot.replicaset is not None:
+            if not slot.replicaset.deleting:
+                draft.actions.append(
+                    Delete(
+                        kind="ReplicaSet",
+                        name=slot.replicaset.name,
+                        uid=slot.replicaset.uid,
+                        resource_version=slot.replicaset.resource_version,
+                        propagation="Orphan",
+                    )
+                )
+            continue
+        draft.actions += [
+            Delete(kind="Pod", name=pod.name, uid=pod.uid, grace_seconds=POD_GRACE)
+            for pod in slot.pods
+            if not pod.deleting
+        ]
+        if not slot.pods and slot.service is not None and not slot.service.deleting:
+            draft.actions.append(Delete(kind="Service", name=slot.service.name, uid=slot.service.uid))
+    return all(slot.gone for slot in slots.values())
+
+
+def _delete_route(route: RouteFacts) -> Delete:
+    return Delete(kind="HTTPRoute", name=route.name, uid=route.uid, resource_version=route.resource_version)
