@@ -1,0 +1,57 @@
+"""How many sessions live in a pod, as its front counts them. Unreachable is unknown, never empty."""
+
+import json
+import math
+from dataclasses import dataclass
+
+import aiohttp
+
+AGENT_PORT = 18082
+_LARGEST_ANSWER = 4096  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FrontSessions:
+    """`live`: open requests and websockets right now; `quiet_for`: seconds since something was last live."""
+
+    live: int
+    quiet_for: float
+
+
+async def read_sessions(pod_ip: str, *, client: aiohttp.ClientSession, timeout: float = 2.0) -> FrontSessions | None:  # noqa: ASYNC109 - it ends in None
+    """Ask the front of one pod; None where it does not answer properly within `timeout` seconds: unknown."""
+    address = f"[{pod_ip}]" if ":" in pod_ip else pod_ip
+    limits = aiohttp.ClientTimeout(total=timeout)
+    try:
+        async with client.get(
+            f"http://{address}:{AGENT_PORT}/sessions", allow_redirects=False, timeout=limits
+        ) as answer:
+            if answer.status != 200:  # noqa: PLR2004 - OK
+                return None
+            return parse_sessions(await answer.content.read(_LARGEST_ANSWER))
+    except (aiohttp.ClientError, ConnectionError, TimeoutError):
+        return None
+
+
+def parse_sessions(body: bytes) -> FrontSessions | None:
+    """Read `{"live": 3, "quietFor": 0}`; None for anything else."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(answer, dict):
+        return None
+    live, quiet_for = _number(answer.get("live")), _number(answer.get("quietFor"))
+    if live is None or quiet_for is None or not live.is_integer():
+        return None
+    return FrontSessions(int(live), quiet_for)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None

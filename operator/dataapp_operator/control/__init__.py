@@ -1,0 +1,1 @@
+"""Where the arrows meet: observe (reads), decide (pure), apply (writes), status last."""

@@ -1,0 +1,72 @@
+"""Writes: one action, one API call. The store is told the answer at once, so that the next pass sees its own writes."""
+
+from typing import Any
+
+from dataapp_operator.api.apprelease import AppReleaseSpec
+from dataapp_operator.api.base import API_VERSION
+from dataapp_operator.kube.errors import AlreadyExists, Conflict
+from dataapp_operator.kube.kinds import APPRELEASE, HTTPROUTE, POD, REPLICASET, SERVICE, Kind
+from dataapp_operator.kube.port import Cluster
+from dataapp_operator.kube.store import Store
+from dataapp_operator.plan.actions import Action, CreateRelease, Delete, Ensure, Record
+
+Json = dict[str, Any]
+
+_KINDS: dict[str, Kind] = {kind.kind: kind for kind in (REPLICASET, SERVICE, POD, HTTPROUTE, APPRELEASE)}
+
+
+class Applier:
+    """Carries out actions against a cluster."""
+
+    def __init__(self, cluster: Cluster, store: Store) -> None:
+        self._cluster = cluster
+        self._store = store
+
+    async def act(self, namespace: str, action: Action) -> None:
+        """Carry out one action. Raises the errors of ``kube.errors``."""
+        match action:
+            case CreateRelease(manifest):
+                self._store.put(await self._create(manifest))
+            case Ensure(manifest):
+                self._store.put(await self._cluster.apply(manifest))
+            case Delete():
+                await self._cluster.delete(
+                    _KINDS[action.kind],
+                    namespace,
+                    action.name,
+                    uid=action.uid,
+                    resource_version=action.resource_version,
+                    propagation=action.propagation,
+                    grace_seconds=action.grace_seconds,
+                )
+
+    async def _create(self, manifest: Json) -> Json:
+        """POST; one with the same content is adopted, one with another content is somebody's mistake."""
+        try:
+            return await self._cluster.create(manifest)
+        except AlreadyExists:
+            metadata = manifest["metadata"]
+            known = await self._cluster.get(APPRELEASE, metadata["namespace"], metadata["name"])
+            if known is None:
+                raise
+            self._store.put(known)
+            if AppReleaseSpec.model_validate(known["spec"]) != AppReleaseSpec.model_validate(manifest["spec"]):
+                raise Conflict(f"{metadata['name']} exists with another content; observing again") from None
+            return known
+
+    async def record(self, namespace: str, record: Record) -> None:
+        """Write AppRelease.status onto the version that was observed."""
+        await self._status("AppRelease", namespace, record.name, record.resource_version, record.status.wire())
+
+    async def status(self, namespace: str, name: str, resource_version: str, status: Json) -> None:
+        """Write DataApp.status onto the version that was observed."""
+        await self._status("DataApp", namespace, name, resource_version, status)
+
+    async def _status(self, kind: str, namespace: str, name: str, resource_version: str, status: Json) -> None:
+        manifest = {
+            "apiVersion": API_VERSION,
+            "kind": kind,
+            "metadata": {"name": name, "namespace": namespace, "resourceVersion": resource_version},
+            "status": status,
+        }
+        self._store.put(await self._cluster.apply(manifest, subresource="status"))

@@ -1,0 +1,174 @@
+"""Slow work: session checks, looks through the gateway, logs, questions to the fronts.
+
+None of it runs inside a reconcile. A plan names what it wants; what is not running yet is started; what comes back is
+kept as facts for the next decision and the key is queued again. All of it may be lost at any time: the next decision
+asks again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from dataapp_operator.api.verdict import Verdict
+from dataapp_operator.plan.actions import AskFronts, Background, ObserveGateway, ReadLog, StartCheck, Target
+from dataapp_operator.plan.facts import CheckFacts, FrontFacts, LogFacts, ReleaseKey, ViewFacts
+
+log = logging.getLogger(__name__)
+
+ASK_EVERY = 2.0
+"""Seconds between two questions to the same fronts."""
+TELL_EVERY = 10.0
+"""Seconds after which an unchanged answer is looked at again (time itself may have made a slot empty for long enough)."""
+
+AppKey = tuple[str, str]
+"""(namespace, app)"""
+
+
+class Senses(Protocol):
+    """What slow work can find out; implemented over checks and kube, replaced in tests that inject faults."""
+
+    async def check(self, app: AppKey, work: StartCheck) -> CheckFacts:
+        """Open sessions on every slot of a release."""
+
+    async def look(self, work: ObserveGateway) -> ViewFacts:
+        """Look through the gateway."""
+
+    async def read_log(self, app: AppKey, work: ReadLog) -> LogFacts:
+        """The end of the log of a release."""
+
+    async def ask(self, target: Target) -> FrontFacts:
+        """One front's open sessions."""
+
+
+@dataclass(slots=True)
+class _Desk:
+    """What is known and under way for one app."""
+
+    checks: dict[ReleaseKey, CheckFacts] = field(default_factory=dict)
+    views: dict[str, ViewFacts] = field(default_factory=dict)
+    logs: dict[ReleaseKey, LogFacts] = field(default_factory=dict)
+    fronts: dict[str, FrontFacts] = field(default_factory=dict)
+    tasks: dict[tuple[object, ...], asyncio.Task[None]] = field(default_factory=dict)
+    asked: dict[str, tuple[Target, ...]] = field(default_factory=dict)
+
+
+class Workbench:
+    """Slow work of all apps. ``wake`` is called with an app's key when there is something new for it."""
+
+    def __init__(self, senses: Senses, *, wake: Callable[[AppKey], None]) -> None:
+        self._senses = senses
+        self._wake = wake
+        self._desks: dict[AppKey, _Desk] = {}
+
+    def facts(self, app: AppKey) -> _Desk:
+        """What is known about an app so far."""
+        return self._desks.setdefault(app, _Desk())
+
+    def start(self, app: AppKey, wanted: Iterable[Background]) -> None:
+        """Start what is wanted and not under way; stop asking fronts nobody wants to hear of any more."""
+        desk = self.facts(app)
+        asked: dict[str, tuple[Target, ...]] = {}
+        for work in wanted:
+            match work:
+                case StartCheck():
+                    self._start_check(app, desk, work)
+                case ObserveGateway():
+                    self._run(app, desk, ("look", work.environment, work.plan), self._look(desk, work))
+                case ReadLog():
+                    key = (work.environment, work.number)
+                    desk.logs.setdefault(key, LogFacts(running=True))
+                    self._run(app, desk, ("log", *key), self._read_log(app, desk, work))
+                case AskFronts():
+                    asked[work.environment] = work.targets
+        desk.asked = asked
+        if asked:
+            self._run(app, desk, ("fronts",), self._ask(app, desk))
+
+    def forget(self, app: AppKey, keep: set[ReleaseKey]) -> None:
+        """Drop what is known about releases that are no longer of interest."""
+        desk = self.facts(app)
+        desk.checks = {key: facts for key, facts in desk.checks.items() if key in keep}
+        desk.logs = {key: facts for key, facts in desk.logs.items() if key in keep}
+
+    def drop(self, app: AppKey) -> None:
+        """The app is gone: stop everything."""
+        desk = self._desks.pop(app, None)
+        for task in desk.tasks.values() if desk else ():
+            task.cancel()
+
+    async def close(self) -> None:
+        """Stop everything and wait until it has stopped."""
+        tasks = [task for desk in self._desks.values() for task in desk.tasks.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _run(self, app: AppKey, desk: _Desk, name: tuple[object, ...], work: Coroutine[Any, Any, None]) -> None:
+        if name in desk.tasks:
+            work.close()
+            return
+
+        def over(task: asyncio.Task[None]) -> None:
+            desk.tasks.pop(name, None)
+            if task.cancelled():
+                return
+            if task.exception() is not None:
+                log.error("%s/%s: %s broke off", *app, name[0], exc_info=task.exception())
+            self._wake(app)
+
+        task = asyncio.ensure_future(work)
+        desk.tasks[name] = task
+        task.add_done_callback(over)
+
+    def _start_check(self, app: AppKey, desk: _Desk, work: StartCheck) -> None:
+        key = (work.environment, work.number)
+        known = desk.checks.get(key, CheckFacts())
+        if known.running or known.attempt >= work.attempt:
+            return
+        desk.checks[key] = replace(known, running=True)
+        self._run(app, desk, ("check", *key), self._check(app, desk, work))
+
+    async def _check(self, app: AppKey, desk: _Desk, work: StartCheck) -> None:
+        key = (work.environment, work.number)
+        before = desk.checks[key]
+        try:
+            found = await self._senses.check(app, work)
+        except Exception:
+            log.exception("%s/%s: the session check of r%d broke off", *app, work.number)
+            found = CheckFacts(verdict=Verdict.ERROR, message="the check itself broke off; it is tried again")
+        in_row = before.failed_in_row + 1 if found.verdict is Verdict.FAIL else 0
+        desk.checks[key] = replace(
+            found, attempt=work.attempt, running=False, failed_in_row=in_row, finished_at=datetime.now(UTC)
+        )
+
+    async def _look(self, desk: _Desk, work: ObserveGateway) -> None:
+        known = desk.views.get(work.environment)
+        words = known.words if known and known.plan == work.plan else ""
+        desk.views[work.environment] = ViewFacts(plan=work.plan, release=work.number, running=True, words=words)
+        desk.views[work.environment] = await self._senses.look(work)
+
+    async def _read_log(self, app: AppKey, desk: _Desk, work: ReadLog) -> None:
+        key = (work.environment, work.number)
+        try:
+            desk.logs[key] = await self._senses.read_log(app, work)
+        except Exception:
+            log.exception("%s/%s: the log of r%d cannot be read", *app, work.number)
+            desk.logs[key] = LogFacts()
+
+    async def _ask(self, app: AppKey, desk: _Desk) -> None:
+        """Ask all fronts of interest, again and again, until nobody is interested."""
+        told = asyncio.get_running_loop().time()
+        while desk.asked:
+            targets = [target for group in desk.asked.values() for target in group]
+            answers = await asyncio.gather(*(self._senses.ask(target) for target in targets))
+            before = {name: facts.live for name, facts in desk.fronts.items()}
+            desk.fronts = {target.pod: answer for target, answer in zip(targets, answers, strict=True)}
+            now = asyncio.get_running_loop().time()
+            if before != {name: facts.live for name, facts in desk.fronts.items()} or now - told >= TELL_EVERY:
+                told = now
+                self._wake(app)
+            await asyncio.sleep(ASK_EVERY)
+        desk.fronts = {}

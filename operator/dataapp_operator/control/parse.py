@@ -1,0 +1,170 @@
+"""From manifests, as the store has them, to facts. The only place that knows where Kubernetes keeps what."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dataapp_operator.api.apprelease import AppReleaseSpec, AppReleaseStatus
+from dataapp_operator.api.base import instant
+from dataapp_operator.api.environmentclass import GatewayRef
+from dataapp_operator.plan import names
+from dataapp_operator.plan.facts import (
+    ContainerFacts,
+    Exit,
+    GatewayFacts,
+    ObjectFacts,
+    PodFacts,
+    ReleaseFacts,
+    ReleaseKey,
+    ReplicaSetFacts,
+    RouteFacts,
+    SlotFacts,
+)
+
+Json = dict[str, Any]
+
+
+def release_key(manifest: Json) -> ReleaseKey | None:
+    """(environment, number) of a child, from its labels; None when it has none of a release."""
+    labels = manifest["metadata"].get("labels") or {}
+    number = labels.get(names.LABEL_RELEASE, "")
+    return (labels.get(names.LABEL_ENVIRONMENT, ""), int(number)) if number.isdigit() else None
+
+
+def _object(manifest: Json) -> dict[str, Any]:
+    metadata = manifest["metadata"]
+    return {
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "resource_version": metadata["resourceVersion"],
+        "deleting": "deletionTimestamp" in metadata,
+    }
+
+
+def slots(
+    replicasets: Iterable[Json], services: Iterable[Json], pods: Iterable[Json]
+) -> Mapping[ReleaseKey, Mapping[str, SlotFacts]]:
+    """Everything that exists of the slots of one app."""
+    found: dict[tuple[ReleaseKey, str], dict[str, Any]] = {}
+
+    def place(manifest: Json) -> dict[str, Any] | None:
+        key = release_key(manifest)
+        label = (manifest["metadata"].get("labels") or {}).get(names.LABEL_SLOT)
+        return None if key is None or label is None else found.setdefault((key, label), {"pods": []})
+
+    for manifest in replicasets:
+        if (slot := place(manifest)) is not None:
+            slot["replicaset"] = replicaset(manifest)
+    for manifest in services:
+        if (slot := place(manifest)) is not None:
+            slot["service"] = ObjectFacts(**_object(manifest))
+    for manifest in pods:
+        if (slot := place(manifest)) is not None:
+            slot["pods"].append(pod(manifest))
+    out: dict[ReleaseKey, dict[str, SlotFacts]] = {}
+    for (key, label), parts in found.items():
+        out.setdefault(key, {})[label] = SlotFacts(
+            replicaset=parts.get("replicaset"), service=parts.get("service"), pods=tuple(parts["pods"])
+        )
+    return out
+
+
+def replicaset(manifest: Json) -> ReplicaSetFacts:
+    """A slot's ReplicaSet."""
+    conditions = (manifest.get("status") or {}).get("conditions") or []
+    failure = next(
+        (c.get("message") for c in conditions if c["type"] == "ReplicaFailure" and c["status"] == "True"), None
+    )
+    return ReplicaSetFacts(**_object(manifest), replicas=manifest["spec"].get("replicas", 1), create_failure=failure)
+
+
+def pod(manifest: Json) -> PodFacts:
+    """A slot's pod."""
+    status = manifest.get("status") or {}
+    conditions = {c["type"]: c for c in status.get("conditions") or []}
+    ready = conditions.get("Ready", {})
+    is_ready = ready.get("status") == "True"
+    since = ready.get("lastTransitionTime") or manifest["metadata"].get("creationTimestamp")
+    scheduled = conditions.get("PodScheduled", {})
+    lost = status.get("phase") in {"Failed", "Succeeded"}
+    return PodFacts(
+        **_object(manifest),
+        slot=(manifest["metadata"].get("labels") or {}).get(names.LABEL_SLOT, ""),
+        ip=status.get("podIP"),
+        ready=is_ready and not lost,
+        unready_since=None if is_ready or not since else instant(since),
+        app=_container(status.get("containerStatuses"), "app"),
+        front=_container(status.get("initContainerStatuses"), "front"),
+        unschedulable=scheduled.get("message") if scheduled.get("reason") == "Unschedulable" else None,
+    )
+
+
+def _container(statuses: Iterable[Json] | None, name: str) -> ContainerFacts:
+    status = next((s for s in statuses or () if s["name"] == name), None)
+    if status is None:
+        return ContainerFacts()
+    state = status.get("state") or {}
+    waiting = state.get("waiting") or {}
+    ended = (status.get("lastState") or {}).get("terminated") or state.get("terminated")
+    return ContainerFacts(
+        running="running" in state,
+        started=bool(status.get("started")),
+        restarts=status.get("restartCount", 0),
+        waiting=waiting.get("reason"),
+        waiting_message=waiting.get("message", ""),
+        last_exit=_exit(ended) if ended else None,
+    )
+
+
+def _exit(ended: Json) -> Exit:
+    began, over = ended.get("startedAt"), ended.get("finishedAt")
+    ran = (instant(over) - instant(began)).total_seconds() if began and over else 0.0
+    return Exit(code=ended.get("exitCode", 0), reason=ended.get("reason", ""), ran_for=ran)
+
+
+def release(manifest: Json) -> ReleaseFacts:
+    """An AppRelease. Raises pydantic's ValidationError for one that is not ours to read."""
+    return ReleaseFacts(
+        **_object(manifest),
+        spec=AppReleaseSpec.model_validate(manifest["spec"]),
+        status=AppReleaseStatus.model_validate(manifest.get("status") or {}),
+    )
+
+
+def route(manifest: Json) -> RouteFacts:
+    """An HTTPRoute, with what its gateway says about this generation of it."""
+    accepted, words = _verdict(manifest)
+    return RouteFacts(**_object(manifest), spec=manifest["spec"], accepted=accepted, words=words)
+
+
+def _verdict(manifest: Json) -> tuple[bool | None, str]:
+    generation = manifest["metadata"].get("generation")
+    answers = []
+    for parent in (manifest.get("status") or {}).get("parents") or []:
+        current = {
+            c["type"]: c
+            for c in parent.get("conditions") or []
+            if c.get("observedGeneration", generation) == generation
+        }
+        refusals = [c for c in current.values() if c["type"] in {"Accepted", "ResolvedRefs"} and c["status"] == "False"]
+        if refusals:
+            answers.append((False, "; ".join(f"{c.get('reason')}: {c.get('message') or ''}".strip() for c in refusals)))
+        elif all(current.get(kind, {}).get("status") == "True" for kind in ("Accepted", "ResolvedRefs")):
+            answers.append((True, ""))
+    if any(yes for yes, _ in answers):
+        return True, ""
+    return next(((False, words) for _, words in answers), (None, ""))
+
+
+def gateway(manifest: Json | None, ref: GatewayRef) -> GatewayFacts:
+    """A Gateway, and where this class's listener of it can be reached from inside the cluster."""
+    if manifest is None:
+        return GatewayFacts(exists=False)
+    if ref.address:
+        return GatewayFacts(exists=True, address=ref.address)
+    listeners = manifest["spec"].get("listeners") or []
+    chosen = next((li for li in listeners if ref.section_name in {None, li["name"]}), None)
+    addresses = (manifest.get("status") or {}).get("addresses") or []
+    if chosen is None or not addresses:
+        words = "the Gateway has no address yet" if chosen else f"the Gateway has no listener {ref.section_name!r}"
+        return GatewayFacts(exists=True, words=words)
+    return GatewayFacts(exists=True, address=f"{addresses[0]['value']}:{chosen['port']}")

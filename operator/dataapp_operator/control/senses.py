@@ -1,0 +1,116 @@
+"""How slow work really finds things out: sessions on pods, visits through the gateway, logs, fronts."""
+
+import asyncio
+import math
+
+import aiohttp
+
+from dataapp_operator.api.verdict import Verdict
+from dataapp_operator.checks.cause import find_cause, join_reason, tail
+from dataapp_operator.checks.fronts import read_sessions
+from dataapp_operator.checks.gateway import observe_plan
+from dataapp_operator.checks.result import SessionResult
+from dataapp_operator.checks.session import probe_session
+from dataapp_operator.control.background import AppKey
+from dataapp_operator.front.settings import PROBE_PORT
+from dataapp_operator.kube.errors import KubeError
+from dataapp_operator.kube.port import Cluster
+from dataapp_operator.plan.actions import ObserveGateway, ReadLog, StartCheck, Target
+from dataapp_operator.plan.facts import CheckFacts, FrontFacts, LogFacts, ViewFacts
+
+SAMPLES = 3
+"""Sessions opened in one check at the least, over all slots."""
+SESSION_TIMEOUT = 20.0
+LOOK_TIMEOUT = 10.0
+LOG_LINES = 200
+EXPECTED = "a session that shows a value, without an error"
+
+_WORST_FIRST = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.PASS)
+
+
+class ClusterSenses:
+    """Senses over a real cluster. ``client`` keeps no cookies: every visit is a new visitor."""
+
+    def __init__(self, cluster: Cluster, client: aiohttp.ClientSession) -> None:
+        self._cluster = cluster
+        self._client = client
+
+    async def check(self, app: AppKey, work: StartCheck) -> CheckFacts:
+        """Open sessions on every slot; the worst answer counts."""
+        rounds = math.ceil(SAMPLES / len(work.targets))
+        per_slot = await asyncio.gather(*(self._slot(work, target, rounds) for target in work.targets))
+        answers = [(target, result) for target, results in per_slot for result in results]
+        target, worst = min(answers, key=lambda answer: _WORST_FIRST.index(answer[1].verdict))
+        message = worst.message
+        lines: tuple[str, ...] = ()
+        if worst.verdict is not Verdict.PASS:
+            text = await self._log(app, target.pod)
+            lines = tuple(tail(text).splitlines())
+            if worst.verdict is Verdict.FAIL:
+                message = join_reason(worst.message, find_cause(text))
+        return CheckFacts(
+            verdict=worst.verdict,
+            measured=worst.measured,
+            expected=EXPECTED,
+            message=message,
+            samples=len(answers),
+            log=lines,
+        )
+
+    async def _slot(self, work: StartCheck, target: Target, rounds: int) -> tuple[Target, list[SessionResult]]:
+        results = []
+        for _ in range(rounds):
+            url = f"http://{_bracketed(target.ip)}:{PROBE_PORT}"
+            result = await probe_session(
+                work.framework, url, host=work.host, timeout=SESSION_TIMEOUT, client=self._client
+            )
+            results.append(result)
+            if result.verdict is not Verdict.PASS:
+                break
+        return target, results
+
+    async def look(self, work: ObserveGateway) -> ViewFacts:
+        """Visit the app through its gateway."""
+        address, _, port = work.address.rpartition(":")
+        view = await observe_plan(
+            address=address.strip("[]"),
+            port=int(port),
+            host=work.host,
+            plan=work.plan,
+            release=work.number,
+            timeout=LOOK_TIMEOUT,
+            client=self._client,
+        )
+        return ViewFacts(plan=work.plan, release=work.number, seen=view.seen, words=view.detail)
+
+    async def read_log(self, app: AppKey, work: ReadLog) -> LogFacts:
+        """The log of the first pod that says why it failed."""
+        lines: tuple[str, ...] = ()
+        for name in work.pods:
+            text = await self._log(app, name)
+            lines = lines or tuple(tail(text).splitlines())
+            cause = find_cause(text)
+            if cause:
+                return LogFacts(cause=cause, lines=tuple(tail(text).splitlines()))
+        return LogFacts(lines=lines)
+
+    async def _log(self, app: AppKey, pod: str) -> str:
+        """The log of the app's container: of this run, or where that says nothing yet, of the one before."""
+        namespace, _ = app
+        try:
+            now = await self._cluster.log(namespace, pod, "app", tail_lines=LOG_LINES)
+            if find_cause(now):
+                return now
+            before = await self._cluster.log(namespace, pod, "app", tail_lines=LOG_LINES, previous=True)
+        except KubeError:
+            return ""
+        return before if find_cause(before) or not now else now
+
+    async def ask(self, target: Target) -> FrontFacts:
+        """One front's open sessions; unknown when it does not answer."""
+        found = await read_sessions(target.ip, client=self._client)
+        return FrontFacts() if found is None else FrontFacts(live=found.live, quiet_for=found.quiet_for)
+
+
+def _bracketed(ip: str) -> str:
+    return f"[{ip}]" if ":" in ip else ip

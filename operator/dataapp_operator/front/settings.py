@@ -1,0 +1,63 @@
+"""What the rest of the operator must know about the front.
+
+The front is one image for every app: its HAProxy configuration, its few lines of Lua and its page for visitors are
+baked in, and what differs from slot to slot is four environment variables. Here are the names of those variables, the
+ports, the paths of its agent and the places of its files, each said once; a test compares them with `haproxy.cfg`.
+The front writes no file and needs no volume: a read-only root is enough.
+"""
+
+from pathlib import Path
+from typing import Final
+
+TRAFFIC_PORT: Final = 18080
+"""Visitors enter here (the slot's Service sends port 80 to it). Counted."""
+
+PROBE_PORT: Final = 18081
+"""Our own probes enter here: the same app, not counted, no pin."""
+
+AGENT_PORT: Final = 18082
+"""The operator and the kubelet ask here; see the four paths."""
+
+SESSIONS_PATH: Final = "/sessions"
+"""Answers at once: JSON {"live": n, "quietFor": seconds}. `live` counts requests in flight and open websockets of
+visitors; `quietFor` is for how many whole seconds nothing has been live, and never above the truth."""
+
+DRAIN_PATH: Final = "/drain"
+"""Answers when nothing was live for three seconds, all of them after the question: the app container's preStop."""
+
+METRICS_PATH: Final = "/metrics"
+"""Requests, errors and latency of this slot, in the format of Prometheus; the backend of visitors is `app`."""
+
+HEALTH_PATH: Final = "/healthz"
+"""Answers 200 as soon as the front runs, whatever the app does: the sidecar's startup probe."""
+
+RELEASE_HEADER: Final = "X-DataApp-Release"
+"""On every answer, also on the front's own: the release's number."""
+
+COMMAND: Final = ("/usr/bin/tini", "--", "haproxy", "-f", "/etc/front/haproxy.cfg")
+"""The sidecar's command. tini is PID 1, since HAProxy as PID 1 ignores SIGTERM and stays for the whole grace period."""
+
+HOME: Final = "/etc/front"
+"""Where the image keeps the files."""
+
+FILES: Final = ("haproxy.cfg", "front.lua", "unavailable.html")
+"""The files that belong in `HOME`, all from `directory()`."""
+
+
+def directory() -> Path:
+    """Where the files are beside this module: what an image build copies, and what the tests run."""
+    return Path(__file__).parent
+
+
+def environment(*, app_port: int, cookie: str, pin: str, release: int) -> dict[str, str]:
+    """The environment of one slot's front: the four variables without which it refuses to start.
+
+    `app_port` is where the app listens in the pod, `cookie` and `pin` the pin cookie's name and value (for instance
+    `dataapp-sales-production` and `14.0`), `release` the release's number.
+    """
+    return {
+        "DATAAPP_APP_PORT": str(app_port),
+        "DATAAPP_COOKIE": cookie,
+        "DATAAPP_PIN": pin,
+        "DATAAPP_RELEASE": str(release),
+    }
