@@ -1,0 +1,37 @@
+# The operator's image. Two layers that matter: the dependencies of uv.lock, which seldom change, and our own code, which
+# does; so a changed line of code builds, travels and starts in seconds. Both are byte-compiled, for a quick start.
+ARG BASE=python:3.13-slim-bookworm
+
+FROM ${BASE} AS tools
+ARG UV=0.13.9
+RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir uv==${UV}
+ENV PATH=/opt/uv/bin:${PATH} UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
+# The tool that packs our code is put in uv's cache here, so that no later step needs the network for it.
+RUN uv pip install --target /tmp/unused hatchling
+WORKDIR /src
+
+# What we depend on, each at one version and hash. Most edits of pyproject.toml do not change this list, and then the
+# next stage is not built again.
+FROM tools AS list
+COPY pyproject.toml uv.lock ./
+RUN uv export --quiet --frozen --no-dev --no-emit-project --no-header --output-file requirements.txt
+
+FROM tools AS dependencies
+COPY --from=list /src/requirements.txt ./
+RUN uv venv /opt/venv && uv pip install --python /opt/venv/bin/python3 --require-hashes --requirements requirements.txt
+
+FROM dependencies AS code
+COPY pyproject.toml README.md ./
+COPY operator ./operator
+RUN uv pip install --offline --no-deps --python /opt/venv/bin/python3 --target /opt/dataapp-operator .
+
+FROM ${BASE}
+RUN command -v tini || (apt-get update && apt-get install -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/*)
+COPY --from=dependencies /opt/venv /opt/venv
+COPY --from=code /opt/dataapp-operator /opt/dataapp-operator
+ENV PATH=/opt/dataapp-operator/bin:/opt/venv/bin:${PATH} \
+    PYTHONPATH=/opt/dataapp-operator PYTHONUNBUFFERED=1 LANG=C.UTF-8 HOME=/tmp
+USER 65532:65532
+EXPOSE 8080
+ENTRYPOINT ["tini", "--"]
+CMD ["dataapp-operator"]

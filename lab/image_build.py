@@ -1,0 +1,112 @@
+"""Building an image with buildah and pushing it to the lab's registry, unless that has been done.
+
+buildah needs no daemon and no container engine. It works in a storage of its own inside the cache, so that the layers
+of one build serve the next, with chroot isolation, which needs nothing from the kernel but chroot itself. The digest of
+each pushed image is kept in the cache under the recipe's key, and is believed only if the registry still has it.
+"""
+
+import hashlib
+import os
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from lab import files
+from lab.context import Lab, LabError
+from lab.image_recipe import Image, Recipe
+
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the registry is on this machine
+
+
+@dataclass
+class Builder:
+    """buildah with the storage in the lab's cache. Two must not work at a time: hold the cache lock `images`."""
+
+    lab: Lab
+    home: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.home = self.lab.cache / "images"
+
+    def ensure(self, recipe: Recipe, before: Callable[[], object] = lambda: None) -> Image:
+        """The image of `recipe`, built and pushed if the registry does not have it; `before` runs ahead of a build."""
+        key = recipe.key()
+        record = self.home / "digests" / f"{recipe.name.replace('/', '.')}-{key}"
+        name = f"{self.lab.registry_push}/{recipe.name}:{key}"
+        digest = record.read_text().strip() if record.exists() else ""
+        if not digest or not self._has(recipe.name, digest):
+            before()
+            with self.lab.step(f"image {recipe.name}", recipe.usually):
+                digest = self._build_and_push(recipe, name)
+            files.write(record, digest + "\n")
+        return Image(key=key, local=name, ref=f"{self.lab.registry_name}/{recipe.name}@{digest}")
+
+    def _build_and_push(self, recipe: Recipe, name: str) -> str:
+        files.need_space(self.home, gib=3, what_for=f"building the image {recipe.name}")
+        with tempfile.TemporaryDirectory(dir=self.home, prefix="build-") as scratch:
+            context, digest = Path(scratch, "context"), Path(scratch, "digest")
+            context.mkdir()
+            recipe.assemble(context)
+            args = {**recipe.args, **({"BASE": recipe.base.local} if recipe.base else {})}
+            self._buildah(
+                "bud", "--quiet", "--layers", "--isolation", "chroot", "--pull=false", "--tls-verify=false",
+                *(word for argument, value in args.items() for word in ("--build-arg", f"{argument}={value}")),
+                "--tag", name, "--file", str(recipe.dockerfile), str(context),
+            )  # fmt: skip
+            self._buildah(
+                "push", "--quiet", "--tls-verify=false", "--compression-format", "gzip", "--compression-level", "3",
+                "--digestfile", str(digest), name, f"docker://{name}",
+            )  # fmt: skip
+            return digest.read_text().strip()
+
+    def _has(self, name: str, digest: str) -> bool:
+        """Whether the registry has this very manifest. Raises LabError when there is no registry to ask."""
+        url = f"http://{self.lab.registry_push}/v2/{name}/manifests/{digest}"
+        try:
+            with _DIRECT.open(urllib.request.Request(url, method="HEAD", headers={"Accept": _MANIFEST}), timeout=10):
+                return True
+        except urllib.error.HTTPError:
+            return False
+        except (urllib.error.URLError, OSError) as error:
+            raise LabError(
+                f"The image registry at {self.lab.registry_push} does not answer ({error}). `python3 -m lab status` "
+                "says whether it runs and where its log is; `python3 -m lab up` starts it."
+            ) from None
+
+    def _buildah(self, command: str, *args: str) -> str:
+        return self.lab.run(["buildah", *self._storage, command, *args], log="images", env=self._environment)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        home = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+        direct = ",".join(filter(None, [home, self.lab.registry_push.rpartition(":")[0]]))
+        return {"NO_PROXY": direct, "no_proxy": direct, "TMPDIR": str(self.home)}
+
+    @cached_property
+    def _storage(self) -> list[str]:
+        """Where buildah keeps layers, and how: overlay where the kernel and the disk allow it, else plain copies (vfs).
+
+        Working containers that a killed build left behind are removed here.
+        """
+        # Mount counts live in the run directory, and must be forgotten at a reboot just as the mounts are.
+        mark = hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
+        where = ["--root", str(self.home / "storage"), "--runroot", f"/run/dataapp-lab-images-{mark}"]
+        complaints = []
+        for driver in ("overlay", "vfs"):
+            options = [*where, "--storage-driver", driver]
+            try:
+                self.lab.run(["buildah", *options, "from", "scratch"], log="images")
+                self.lab.run(["buildah", *options, "rm", "--all"], log="images")
+            except LabError as error:
+                complaints.append(str(error))
+            else:
+                return options
+        raise LabError(
+            f"buildah cannot use its storage {self.home / 'storage'}. If it was damaged (by a full disk, say), remove "
+            "that directory: it holds nothing that cannot be built again.\n" + "\n".join(complaints)
+        )

@@ -1,0 +1,110 @@
+"""Stage `images`: every image that the lab's cluster runs, built here and pushed to the lab's registry.
+
+From the ground up: three base images from Debian packages; the front, the gateway and the operator on top of them; and
+the example apps, healthy and broken ones, that the tests and the demonstration release. Each Dockerfile names a public
+base by default and works with any builder; the lab passes its own base instead. What was built is listed by
+digest in build/lab/images.json.
+"""
+
+import json
+from pathlib import Path
+
+from lab import files, lock
+from lab.context import Lab
+from lab.image_build import Builder
+from lab.image_recipe import Image, Recipe
+from lab.image_rootfs import RootFs
+
+ROOT_FILE_SYSTEMS = (
+    RootFs("python", ("python3", "python3-pip", "python3-venv"), usually=30),
+    RootFs("r", ("r-base-core", "r-cran-shiny"), usually=40),
+    RootFs("haproxy", ("haproxy",), usually=25),
+)
+_HOST_AUTHORITIES = Path("/usr/local/share/ca-certificates")  # where Debian keeps those that its owner added
+
+
+def run(lab: Lab) -> None:
+    """Have every image in the registry and build/lab/images.json written; takes a second when nothing changed."""
+    builder = Builder(lab)
+    with lock.cache_lock(lab, "images"):
+        bases = {rootfs.name: _base(lab, builder, rootfs) for rootfs in ROOT_FILE_SYSTEMS}
+        refs = {
+            "operator": builder.ensure(operator(lab, bases["python"])).ref,
+            "front": builder.ensure(front(lab, bases["haproxy"])).ref,
+            "traefik": builder.ensure(traefik(lab, bases["python"])).ref,
+            "apps": _apps(lab, builder, bases),
+        }
+    files.write(lab.out / "images.json", json.dumps(refs, indent=1) + "\n")
+
+
+def _base(lab: Lab, builder: Builder, rootfs: RootFs) -> Image:
+    recipe = Recipe(
+        f"base/{rootfs.name}",
+        lab.checkout / "lab" / "images" / "base" / "Dockerfile",
+        usually=15,
+        files={"ca": _HOST_AUTHORITIES},
+        big={"root.tar": rootfs.path(lab)},
+    )
+    return builder.ensure(recipe, before=lambda: rootfs.make(lab))
+
+
+def operator(lab: Lab, base: Image) -> Recipe:
+    """Our own program, from the Dockerfile at the top of the checkout."""
+    inputs = ("pyproject.toml", "uv.lock", "README.md", "operator")
+    return Recipe(
+        "lab/operator",
+        lab.checkout / "Dockerfile",
+        usually=45,
+        base=base,
+        args={"UV": lab.versions["uv"]["version"]},
+        files={name: lab.checkout / name for name in inputs},
+    )
+
+
+def front(lab: Lab, base: Image) -> Recipe:
+    """The sidecar: HAProxy and the three files that make it the front."""
+    source = lab.checkout / "operator" / "dataapp_operator" / "front"
+    return Recipe(
+        "lab/front",
+        lab.checkout / "lab" / "images" / "front" / "Dockerfile",
+        usually=5,
+        base=base,
+        files={name: source / name for name in ("haproxy.cfg", "front.lua", "unavailable.html")},
+    )
+
+
+def traefik(lab: Lab, base: Image) -> Recipe:
+    """The gateway that the lab uses; a cluster of one's own has its own."""
+    return Recipe(
+        "lab/traefik",
+        lab.checkout / "lab" / "images" / "traefik" / "Dockerfile",
+        usually=25,
+        base=base,
+        args={"VERSION": lab.versions["traefik"]["version"]},
+    )
+
+
+def _apps(lab: Lab, builder: Builder, bases: dict[str, Image]) -> dict[str, str]:
+    """Every directory of examples/apps with an app.py (Streamlit) or an app.R (Shiny) in it, by its name."""
+    home = lab.checkout / "examples" / "apps"
+    streamlit = builder.ensure(
+        Recipe(
+            "apps/streamlit-base",
+            home / "streamlit-base" / "Dockerfile",
+            usually=90,
+            base=bases["python"],
+            files={"requirements.txt": home / "streamlit-base" / "requirements.txt"},
+        )
+    )
+    refs = {}
+    for dockerfile, script, base in (("streamlit", "app.py", streamlit), ("shiny", "app.R", bases["r"])):
+        for path in sorted(home.glob(f"*/{script}")):
+            recipe = Recipe(
+                f"apps/{path.parent.name}",
+                home / f"{dockerfile}.Dockerfile",
+                usually=5,
+                base=base,
+                files={".": path.parent},
+            )
+            refs[path.parent.name] = builder.ensure(recipe).ref
+    return refs

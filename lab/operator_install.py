@@ -1,0 +1,71 @@
+"""Stage `operator`: the operator from its chart, installed as a user would install it, and two environment classes.
+
+The custom resource definitions are applied first, each time, because helm installs them once and never changes them
+again. Images are named by digest, so that what runs is what this checkout built.
+"""
+
+import json
+
+from lab import workload
+from lab.context import Lab
+
+NAMESPACE = "dataapp-system"
+NAME = "dataapp-operator"
+_NAMESPACE_MANIFEST = f"""
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: {NAMESPACE}
+  labels: {{pod-security.kubernetes.io/enforce: restricted}}
+"""
+
+
+def run(lab: Lab) -> None:
+    """Have the operator of this checkout running in the cluster; safe to repeat."""
+    _definitions(lab)
+    _apply(lab, _NAMESPACE_MANIFEST)
+    with lab.step("the operator, from its chart", 10):
+        _forget_interrupted(lab)
+        _chart(lab)
+        workload.wait_available(lab, namespace=NAMESPACE, name=NAME, seconds=120)
+    _apply(lab, (lab.checkout / "lab" / "manifests" / "environment-classes.yaml").read_text())
+
+
+def _apply(lab: Lab, manifest: str) -> None:
+    lab.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)
+
+
+def _definitions(lab: Lab) -> None:
+    """Our custom resource definitions as they are in this checkout, established."""
+    told = lab.kubectl("apply", "--server-side", "--force-conflicts", "-o", "name", "-f", str(lab.checkout / "crds"))
+    lab.kubectl("wait", "--for=condition=Established", "--timeout=60s", *told.split())
+
+
+def _chart(lab: Lab) -> None:
+    """Install or upgrade the release to this checkout's chart and images."""
+    refs = json.loads((lab.out / "images.json").read_text())
+    values = []
+    for value, ref in (("image", refs["operator"]), ("frontImage", refs["front"])):
+        repository, _, digest = ref.partition("@")
+        values += ["--set-string", f"{value}.repository={repository}", "--set-string", f"{value}.digest={digest}"]
+    _helm(
+        lab, "upgrade", NAME, str(lab.checkout / "charts" / "dataapp-operator"),
+        "--install", "--skip-crds", "--reset-values", "--history-max=3", *values,
+    )  # fmt: skip
+
+
+def _forget_interrupted(lab: Lab) -> None:
+    """Remove helm's note of an operation that was killed half-way; helm refuses every other until it is gone.
+
+    Only the note goes: what the operation had created already carries the release's name, and is adopted by the next.
+    """
+    selector = f"owner=helm,name={NAME},status in (pending-install,pending-upgrade,pending-rollback)"
+    lab.kubectl("-n", NAMESPACE, "delete", "secret", "-l", selector, "--ignore-not-found")
+
+
+def _helm(lab: Lab, *args: str) -> str:
+    """Run helm in the operator's namespace, with its own files in our cache rather than in the user's home."""
+    home = lab.cache / "helm"
+    places = {f"HELM_{kind}_HOME": str(home / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
+    options = ["--kubeconfig", str(lab.kubeconfig), "--namespace", NAMESPACE]
+    return lab.run([lab.binary("helm"), *args, *options], log="helm", env=places)

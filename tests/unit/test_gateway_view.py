@@ -1,0 +1,88 @@
+"""Seeing a plan through a gateway: several new visits in a row, never one lucky answer."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import chain, repeat
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from dataapp_operator.checks.gateway import GatewayView, observe_plan
+
+pytestmark = pytest.mark.asyncio
+
+OLD, NEW = (200, "56", "13"), (200, "57", "14")
+
+
+@asynccontextmanager
+async def gateway(*answers: tuple[int, str, str]) -> AsyncIterator[tuple[int, list[web.Request]]]:
+    """A server that gives these (status, plan, release) in turn, the last one for ever; yields port and requests."""
+    coming = chain(answers, repeat(answers[-1]))
+    seen: list[web.Request] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request)
+        status, plan, release = next(coming)
+        headers = {"X-DataApp-Plan": plan, "X-DataApp-Release": release, "Set-Cookie": "dataapp-sales-production=14.0"}
+        return web.Response(status=status, headers=headers)
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield runner.addresses[0][1], seen
+    finally:
+        await runner.cleanup()
+
+
+async def look(port: int, *, timeout: float = 5.0, needed: int = 3) -> GatewayView:  # noqa: ASYNC109
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as client:
+        return await observe_plan(
+            address="127.0.0.1",
+            port=port,
+            host="sales.localhost",
+            plan=57,
+            release=14,
+            needed=needed,
+            timeout=timeout,
+            client=client,
+        )
+
+
+async def test_three_answers_in_a_row_are_needed() -> None:
+    async with gateway(NEW, NEW, OLD, NEW, NEW, NEW) as (port, seen):
+        view = await look(port)
+    assert view.seen
+    assert len(seen) == 6
+    assert view.detail == "3 new visits in a row saw status 200, plan 57, release 14"
+
+
+async def test_every_visit_is_a_new_visitor_on_a_connection_of_its_own() -> None:
+    async with gateway(NEW) as (port, seen):
+        await look(port)
+    assert {request.host for request in seen} == {"sales.localhost"}
+    assert not any("Cookie" in request.headers for request in seen)
+    assert all(request.headers["Connection"] == "close" for request in seen)
+
+
+@pytest.mark.parametrize("answer", [OLD, (200, "57", "13"), (200, "56", "14"), (502, "57", "14")])
+async def test_anything_else_is_not_seen_and_says_what_was(answer: tuple[int, str, str]) -> None:
+    async with gateway(answer) as (port, _):
+        view = await look(port, timeout=0.4)
+    assert not view.seen
+    assert view.detail.endswith(f"last seen: status {answer[0]}, plan {answer[1]}, release {answer[2]}")
+    assert "new visitors of sales.localhost to release 14 (plan 57)" in view.detail
+
+
+async def test_an_app_that_answers_404_on_its_entry_path_is_seen_all_the_same() -> None:
+    async with gateway((404, "57", "14")) as (port, _):
+        assert (await look(port)).seen
+
+
+async def test_no_gateway_at_all() -> None:
+    view = await look(9, timeout=0.3)
+    assert not view.seen
+    assert "no answer from the gateway" in view.detail

@@ -1,0 +1,86 @@
+"""Certificates heal: what is missing, cut short or signed by another authority is made again, and nothing else."""
+
+import ssl
+
+import pytest
+
+from lab import pki
+from lab.context import Lab
+from tests.unit.lab_rig import lab_in
+
+
+@pytest.fixture
+def lab(tmp_path) -> Lab:
+    made = lab_in(tmp_path)
+    pki.ensure(made)
+    return made
+
+
+def _contents(lab: Lab) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in pki.directory(lab).iterdir() if path.suffix in (".crt", ".key")}
+
+
+def _changed(before: dict[str, bytes], after: dict[str, bytes]) -> set[str]:
+    return {name for name in after if before.get(name) != after[name]}
+
+
+def test_a_second_run_changes_nothing(lab):
+    before = _contents(lab)
+    pki.ensure(lab)
+    assert _contents(lab) == before
+
+
+@pytest.mark.parametrize("damage", ["missing", "half", "empty"])
+@pytest.mark.parametrize("suffix", ["crt", "key"])
+def test_only_a_damaged_pair_is_made_again(lab, damage, suffix):
+    before = _contents(lab)
+    path = pki.directory(lab) / f"scheduler.{suffix}"
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[: 0 if damage == "empty" else 150])
+    pki.ensure(lab)
+    assert _changed(before, _contents(lab)) == {"scheduler.crt", "scheduler.key"}
+
+
+def test_a_new_authority_signs_everything_anew(lab):
+    before = _contents(lab)
+    pki.key(lab, pki.CA).unlink()
+    pki.ensure(lab)
+    assert _changed(before, _contents(lab)) == set(before) - {"service-accounts.key"}
+
+
+def test_a_certificate_of_another_authority_is_replaced(lab, tmp_path):
+    other = lab_in(tmp_path / "other")
+    pki.ensure(other)
+    for suffix in ("crt", "key"):
+        (pki.directory(lab) / f"proxy.{suffix}").write_bytes((pki.directory(other) / f"proxy.{suffix}").read_bytes())
+    before = _contents(lab)
+    pki.ensure(lab)
+    assert _changed(before, _contents(lab)) == {"proxy.crt", "proxy.key"}
+
+
+def test_strict_verifiers_accept_the_chain(lab):
+    """Python 3.13 verifies strictly by default: key usage and key identifiers have to be there."""
+    context = ssl.create_default_context(cafile=str(pki.cert(lab, pki.CA)))
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(pki.cert(lab, "apiserver"), pki.key(lab, "apiserver"))
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client_side = context.wrap_bio(to_client, to_server, server_hostname="10.251.0.1")
+    server_side = server.wrap_bio(to_server, to_client, server_side=True)
+    pending = [client_side, server_side]
+    while pending:
+        side = pending.pop(0)
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            pending.append(side)
+    assert client_side.getpeercert()
+
+
+def test_keys_and_kubeconfigs_are_for_the_owner_only(lab):
+    private = [*pki.directory(lab).glob("*.key"), *pki.directory(lab).glob("*.kubeconfig"), lab.kubeconfig]
+    assert len(private) > 10
+    assert {path.stat().st_mode & 0o077 for path in private} == {0}
+    assert pki.directory(lab).stat().st_mode & 0o077 == 0

@@ -1,0 +1,68 @@
+"""lab/versions.toml is the one place of versions: the committed go.mod files must say the same."""
+
+import re
+
+import pytest
+
+from lab import binaries
+from lab.context import CHECKOUT, Lab, LabError
+from lab.packages import WANTED
+from tests.unit.lab_rig import lab_in
+
+_REQUIRED = {"k8s": "k8s.io/kubernetes", "etcd": "go.etcd.io/etcd/server/v3", "coredns": "github.com/coredns/coredns"}
+
+
+@pytest.fixture
+def lab(tmp_path) -> Lab:
+    return lab_in(tmp_path)
+
+
+@pytest.mark.parametrize("build", binaries.BUILDS, ids=lambda build: build.name)
+def test_a_module_asks_for_the_version_that_the_binary_is_filed_under(build, lab):
+    home = CHECKOUT / "lab" / "modules" / build.module
+    text = (home / "go.mod").read_text()
+    found = re.search(rf"{re.escape(_REQUIRED[build.module])} v(\S+)", text)
+    assert found is not None
+    assert found[1] == lab.versions[build.versioned_by]["version"]
+    assert f"{_REQUIRED[build.module]} v{found[1]} h1:" in (home / "go.sum").read_text()
+
+
+def test_staging_modules_are_all_of_the_same_release(lab):
+    minor = lab.versions["kubernetes"]["version"].partition(".")[2]
+    text = (CHECKOUT / "lab" / "modules" / "k8s" / "go.mod").read_text()
+    replaced = re.findall(r"^\t(k8s\.io/\S+) => \1 v0\.(\S+)$", text, re.MULTILINE)
+    assert len(replaced) > 20
+    assert {version for _, version in replaced} == {minor}
+
+
+def test_kubernetes_binaries_carry_their_version(lab):
+    flags = binaries._ldflags(lab, next(build for build in binaries.BUILDS if build.name == "kubelet"))
+    assert f"gitVersion=v{lab.versions['kubernetes']['version']} " in flags
+    assert "gitMajor=1 " in flags
+
+
+def test_a_half_built_binary_is_not_taken_as_good(lab):
+    draft = lab.cache / "bin" / f".etcd-{lab.versions['etcd']['version']}.draft"
+    draft.mkdir(parents=True)
+    (draft / "etcd").write_bytes(b"half of it")
+    with pytest.raises(LabError, match=r"etcd is not in the cache .* yet: run .* --until binaries"):
+        lab.binary("etcd")
+
+
+def test_a_program_that_the_lab_does_not_make_is_named(lab):
+    with pytest.raises(LabError, match="no program called postgres"):
+        lab.binary("postgres")
+
+
+def test_a_virtual_environment_counts_only_with_its_mark(lab):
+    """A killed installation leaves files but no mark; the next one starts from nothing."""
+    table = lab.versions["helm"]
+    home = lab.cache / "venvs" / f"{table['package']}-{table['version']}"
+    (home / "bin").mkdir(parents=True)
+    assert not (home / ".whole").exists()
+    with pytest.raises(LabError, match="helm"):
+        lab.binary("helm")
+
+
+def test_no_package_is_asked_for_twice():
+    assert len(set(WANTED)) == len(WANTED)
