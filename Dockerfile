@@ -27,11 +27,12 @@ RUN uv pip install --offline --no-deps --python /opt/venv/bin/python3 --target /
 
 FROM ${BASE}
 RUN command -v tini || (apt-get update && apt-get install -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/*)
-COPY --from=dependencies /opt/venv /opt/venv
-COPY --from=code /opt/dataapp-operator /opt/dataapp-operator
+# A user that the system does not know has no name, and a library wants one for a default that is not used.
 ENV PATH=/opt/dataapp-operator/bin:/opt/venv/bin:${PATH} \
-    PYTHONPATH=/opt/dataapp-operator PYTHONUNBUFFERED=1 LANG=C.UTF-8 HOME=/tmp
-USER 65532:65532
+    PYTHONPATH=/opt/dataapp-operator PYTHONUNBUFFERED=1 LANG=C.UTF-8 HOME=/tmp USER=dataapp-operator
+USER 1000:1000
 EXPOSE 8080
 ENTRYPOINT ["tini", "--"]
 CMD ["dataapp-operator"]
+COPY --from=dependencies /opt/venv /opt/venv
+COPY --from=code /opt/dataapp-operator /opt/dataapp-operator

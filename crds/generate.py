@@ -10,6 +10,9 @@ import yaml
 
 from dataapp_operator.api.crds import crds
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from reference import reference
+
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = "# Generated from the models in operator/dataapp_operator/api by `make generate`. Do not edit.\n"
 
@@ -21,6 +24,7 @@ def generated() -> dict[Path, str]:
         text = HEADER + yaml.safe_dump(definition, sort_keys=False, width=110, allow_unicode=True)
         files[ROOT / "crds" / name] = text
         files[ROOT / "charts" / "dataapp-operator" / "crds" / name] = text
+    files[ROOT / "docs" / "reference" / "api.md"] = reference(list(crds().values()))
     return files
 
 
@@ -36,7 +40,7 @@ def main() -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
     for path in stale:
-        print(f"{path}: {'out of date, run `make generate`' if check else 'written'}")  # noqa: T201
+        print(f"{path}: {'out of date, run `make generate`' if check else 'written'}")
     return 1 if check and stale else 0
 
 

@@ -34,8 +34,8 @@ def _kubernetes(name: str, seconds: int) -> Build:
 
 
 BUILDS = (
-    Build("etcd", "etcd", "go.etcd.io/etcd/server/v3", "etcd", 40),
-    Build("coredns", "coredns", ".", "coredns", 90),
+    Build("etcd", "etcd", "go.etcd.io/etcd/server/v3", "etcd", 60),
+    Build("coredns", "coredns", ".", "coredns", 120),
     _kubernetes("kube-apiserver", 360),
     _kubernetes("kubelet", 70),
     _kubernetes("kube-controller-manager", 55),

@@ -73,7 +73,7 @@ def pids() -> set[int]:
         for directory, _, names in os.walk(tree / NAME):
             if "cgroup.procs" in names:
                 with contextlib.suppress(OSError):
-                    found |= {int(line) for line in (Path(directory) / "cgroup.procs").read_text().split()}
+                    found |= {int(line) for line in (Path(directory) / "cgroup.procs").read_text().split()} - {0}
     return found
 
 

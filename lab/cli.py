@@ -167,6 +167,8 @@ def _down(lab: Lab, *, with_cache: bool) -> None:
             say("The lab is down and its cache is gone. The Debian packages stay.")
         else:
             teardown.say_what_stays(lab)
+        if lock.owner() is None:
+            lock.vanish()
 
 
 def _must_hold(lab: Lab) -> None:

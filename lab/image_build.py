@@ -7,6 +7,7 @@ each pushed image is kept in the cache under the recipe's key, and is believed o
 
 import hashlib
 import os
+import shutil
 import tempfile
 import urllib.error
 import urllib.request
@@ -18,8 +19,11 @@ from pathlib import Path
 from lab import files
 from lab.context import Lab, LabError
 from lab.image_recipe import Image, Recipe
+from lab.image_rootfs import work
 
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+_LAYERS = 300  # about 90 are in use; each edit of the operator adds three
+_FREE = 6 * 2**30  # bytes
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the registry is on this machine
 
 
@@ -32,6 +36,12 @@ class Builder:
 
     def __post_init__(self) -> None:
         self.home = self.lab.cache / "images"
+
+    def tidy(self) -> None:
+        """Remove what a killed run left half-done, and make the directory for work in progress. Call it first."""
+        # A build in progress may have had something mounted there: never follow a mount.
+        self.lab.run(["rm", "-rf", "--one-file-system", str(work(self.lab))], log="images")
+        work(self.lab).mkdir(parents=True)
 
     def ensure(self, recipe: Recipe, before: Callable[[], object] = lambda: None) -> Image:
         """The image of `recipe`, built and pushed if the registry does not have it; `before` runs ahead of a build."""
@@ -48,7 +58,7 @@ class Builder:
 
     def _build_and_push(self, recipe: Recipe, name: str) -> str:
         files.need_space(self.home, gib=3, what_for=f"building the image {recipe.name}")
-        with tempfile.TemporaryDirectory(dir=self.home, prefix="build-") as scratch:
+        with tempfile.TemporaryDirectory(dir=work(self.lab)) as scratch:
             context, digest = Path(scratch, "context"), Path(scratch, "digest")
             context.mkdir()
             recipe.assemble(context)
@@ -85,13 +95,14 @@ class Builder:
     def _environment(self) -> dict[str, str]:
         home = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
         direct = ",".join(filter(None, [home, self.lab.registry_push.rpartition(":")[0]]))
-        return {"NO_PROXY": direct, "no_proxy": direct, "TMPDIR": str(self.home)}
+        return {"NO_PROXY": direct, "no_proxy": direct, "TMPDIR": str(work(self.lab))}
 
     @cached_property
     def _storage(self) -> list[str]:
         """Where buildah keeps layers, and how: overlay where the kernel and the disk allow it, else plain copies (vfs).
 
-        Working containers that a killed build left behind are removed here.
+        Working containers that a killed build left behind are removed here, and so are all layers when there are so many
+        that looking through them takes longer than a build, or when the disk gets full: the registry has what counts.
         """
         # Mount counts live in the run directory, and must be forgotten at a reboot just as the mounts are.
         mark = hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
@@ -102,6 +113,9 @@ class Builder:
             try:
                 self.lab.run(["buildah", *options, "from", "scratch"], log="images")
                 self.lab.run(["buildah", *options, "rm", "--all"], log="images")
+                layers = self.lab.run(["buildah", *options, "images", "--all", "--quiet"], log="images").split()
+                if len(layers) > _LAYERS or shutil.disk_usage(self.home).free < _FREE:
+                    self.lab.run(["buildah", *options, "rmi", "--all", "--force"], log="images")
             except LabError as error:
                 complaints.append(str(error))
             else:

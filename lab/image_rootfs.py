@@ -23,6 +23,11 @@ _OPTIONS = (
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
+def work(lab: Lab) -> Path:
+    """Where programs that make images put what is half-done: on the cache's disk, since /tmp may be a small one."""
+    return lab.cache / "images" / "work"
+
+
 @dataclass(frozen=True, slots=True)
 class RootFs:
     """A minimal Debian with these packages; `usually` is how many seconds it takes to make."""
@@ -49,7 +54,7 @@ class RootFs:
             )
         files.need_space(lab.cache, gib=3, what_for=f"the file system {self.name}")
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_suffix(".part")
+        draft = work(lab) / target.name
         suite = lab.versions["debian"]["suite"]
         argv = [
             "mmdebstrap", "--variant=minbase", "--format=tar", *_OPTIONS,
@@ -57,7 +62,7 @@ class RootFs:
         ]  # fmt: skip
         with lab.step(f"Debian {suite} with {', '.join(self.packages)}", self.usually):
             try:
-                lab.run(argv, log="images", env={"TMPDIR": str(target.parent)})
+                lab.run(argv, log="images", env={"TMPDIR": str(work(lab))})
             except LabError as error:
                 raise LabError(
                     f"{error}\nThis needs Debian's package server. If the log says NO_PUBKEY, this machine does not "

@@ -27,6 +27,7 @@ def run(lab: Lab) -> None:
     """Have every image in the registry and build/lab/images.json written; takes a second when nothing changed."""
     builder = Builder(lab)
     with lock.cache_lock(lab, "images"):
+        builder.tidy()
         bases = {rootfs.name: _base(lab, builder, rootfs) for rootfs in ROOT_FILE_SYSTEMS}
         refs = {
             "operator": builder.ensure(operator(lab, bases["python"])).ref,

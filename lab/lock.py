@@ -4,6 +4,7 @@
 everything, also forgets the owner. A file lock beside it keeps two lab commands from working at the same moment.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 from lab import files
 from lab.context import Lab
@@ -74,19 +76,36 @@ def need_root() -> None:
 def exclusive(lab: Lab, what: str) -> Iterator[None]:
     """Be the only lab command that changes anything on this machine; waits, and says for whom."""
     need_root()
-    RUN.mkdir(parents=True, exist_ok=True)
-    with (RUN / "lock").open("a+") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            handle.seek(0)
-            say(f"Waiting for another lab command to end: {handle.read().strip() or 'unknown'}")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    with _locked(RUN / "lock") as handle:
         handle.seek(0)
         handle.truncate()
         handle.write(f"{what} of {lab.checkout}, pid {os.getpid()}\n")
         handle.flush()
         yield
+
+
+def vanish() -> None:
+    """Remove the lock and its directory, as the last act of a `down` that holds the lock."""
+    (RUN / "lock").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # something of another lab is in it
+        RUN.rmdir()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[IO[str]]:
+    """Hold a lock file that its last holder may have removed: what we locked has to be what is there."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                handle.seek(0)
+                say(f"Waiting for another lab command to end: {handle.read().strip() or 'unknown'}")
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if path.exists() and path.samefile(f"/proc/self/fd/{handle.fileno()}"):
+                yield handle
+                return
 
 
 @contextmanager

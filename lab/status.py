@@ -52,7 +52,10 @@ def show(lab: Lab) -> bool:
 
 def components(lab: Lab, reached: str) -> list[Row]:
     """A row for each component of the stages that this lab was raised to."""
-    stages = providers.STAGES[: providers.STAGES.index(reached) + 1] if reached else ()
+    stages = set(providers.STAGES[: providers.STAGES.index(reached) + 1] if reached else ())
+    begun = set(lab.names())  # a stage that failed half-way counts too
+    stages |= {"control-plane"} if begun & set(controlplane.COMPONENTS) else set()
+    stages |= {"node"} if begun & set(node.COMPONENTS) else set()
     rows = []
     if lab.provider != "native" and reached:
         well = lab.kubectl("get", "--raw", "/readyz", check=False).strip() == "ok"

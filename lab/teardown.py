@@ -6,6 +6,7 @@ that is half up, half down, or was killed in the middle of either.
 """
 
 import contextlib
+import socket
 from pathlib import Path
 
 from lab import cgroups, containers, controlplane, mounts, network, node, processes, settings
@@ -89,9 +90,27 @@ def _links_and_leavings(lab: Lab) -> None:
         if result.name.startswith(f"{network.CNI_NAME}-") or str(RUN) in result.read_text(errors="replace"):
             result.unlink()
     (Path("/var/lib/kubelet/device-plugins/kubelet.sock")).unlink(missing_ok=True)
-    for directory in (logs, results, results.parent, Path("/var/lib/kubelet/device-plugins"), Path("/var/lib/kubelet")):
+    shims = Path("/run/containerd")  # where shims keep their sockets, whatever containerd's state directory is
+    if not (shims / "containerd.sock").exists():  # no other containerd uses it
+        _dead_sockets(shims / "s")
+    kubelet = Path("/var/lib/kubelet")
+    for directory in (
+        logs, results, results.parent, kubelet / "device-plugins", kubelet, shims / "s", shims / "fifo", shims,
+    ):  # fmt: skip
         with contextlib.suppress(OSError):  # not empty: somebody else's
             directory.rmdir()
+
+
+def _dead_sockets(place: Path) -> None:
+    """Remove the sockets on which nobody listens any more."""
+    for path in place.glob("*"):
+        with socket.socket(socket.AF_UNIX) as trial:
+            try:
+                trial.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink()
+            except OSError:  # not a socket, or gone
+                continue
 
 
 def say_what_stays(lab: Lab) -> None:

@@ -6,9 +6,9 @@ ARG BASE=debian:trixie-slim
 FROM ${BASE}
 RUN command -v Rscript || (apt-get update && apt-get install -y --no-install-recommends r-base-core r-cran-shiny tini && rm -rf /var/lib/apt/lists/*)
 ENV HOME=/tmp LANG=C.UTF-8
-COPY . /app/
 WORKDIR /app
 USER 1000:1000
 EXPOSE 3838
 ENTRYPOINT ["tini", "--"]
 CMD ["Rscript", "-e", "shiny::runApp('/app', host = '0.0.0.0', port = 3838, launch.browser = FALSE)"]
+COPY . /app/

@@ -18,7 +18,7 @@ class Failure:
         return f"{datetime.fromtimestamp(self.at, tz=UTC):%H:%M:%S.%f} {self.what}: {self.words}"
 
 
-class UserNoticed(Exception):  # noqa: N818 - what happened, not a mistake of ours
+class UserNoticed(Exception):
     """An operation of a session failed; the failure is recorded already."""
 
 

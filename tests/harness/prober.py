@@ -9,10 +9,11 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Self
 
 import aiohttp
 
-from tests.harness.browser import assert_loopback
+from tests.harness.browser import assert_loopback, fail_on_first_reset
 from tests.harness.failures import Failures
 
 _RELEASE = "X-DataApp-Release"
@@ -90,7 +91,7 @@ class Prober:
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> "Prober":
+    async def __aenter__(self) -> Self:
         self.start()
         return self
 
@@ -124,6 +125,7 @@ class Prober:
             ) as client,
             asyncio.TaskGroup() as visits,
         ):
+            fail_on_first_reset(client)
             for number in range(self._visits):
                 due = began + number / self._rate
                 if due - began > self._seconds or await self._stopped_before(due):

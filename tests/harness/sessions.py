@@ -54,6 +54,7 @@ class LiveSession(ABC):
         self._reader: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
         self._leaving = False
+        self._heard, self._last = 0, "none"
 
     @property
     def failures(self) -> list[Failure]:
@@ -68,6 +69,7 @@ class LiveSession(ABC):
     async def open(self) -> Answer:
         """Load the page, some of its assets and the session; returns the first answer."""
         self._leaving = False
+        self._heard, self._last = 0, "none"
         page = await self._doing("page load", self.browser.load_page())
         self.visits.append(Visit(page))
         for asset in page.assets[:_ASSETS_PER_PAGE]:
@@ -149,7 +151,7 @@ class LiveSession(ABC):
             async with asyncio.timeout(self._timeout):
                 return await work
         except TimeoutError:
-            words = f"nothing within {self._timeout:g} s"
+            words = f"nothing within {self._timeout:g} s; {self._heard} messages came, the last: {self._last}"
         except (aiohttp.ClientError, ConnectionError) as error:
             words = str(error) or type(error).__name__
         raise self._failures.noticed(what, words)
@@ -178,6 +180,7 @@ class LiveSession(ABC):
         async for frame in websocket:
             if frame.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
                 async with self._changed:
+                    self._heard, self._last = self._heard + 1, repr(frame.data[:120])
                     if error := self._hear(frame.data):
                         self._failures.record("an error on the page", error)
                     self._changed.notify_all()

@@ -24,8 +24,8 @@ def lab() -> Lab:
     return here
 
 
-def _command(*words: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name != "LAB"}
+def _command(*words: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    environment = {**{name: value for name, value in os.environ.items() if name != "LAB"}, **extra}
     return subprocess.run(
         [sys.executable, "-m", "lab", *words],
         cwd=CHECKOUT,
@@ -91,3 +91,15 @@ def test_the_published_kubeconfig_is_private_and_works_when_copied(lab, tmp_path
     copied = tmp_path / "kubeconfig"
     copied.write_bytes(published.read_bytes())
     assert lab.run([lab.binary("kubectl"), "--kubeconfig", copied, "get", "--raw", "/readyz"], log="kubectl") == "ok"
+
+
+def test_down_of_another_checkout_leaves_this_lab_alone(lab, tmp_path):
+    before = _pids(lab)
+    other = tmp_path / "state"
+    other.mkdir()
+    done = _command("down", DATAAPP_LAB_STATE=str(other))
+    assert done.returncode == 0, done.stderr
+    assert f"The lab of {lab.checkout} holds this machine and is left alone" in done.stdout
+    assert not other.exists()
+    assert _pids(lab) == before
+    assert lock.owner() is not None

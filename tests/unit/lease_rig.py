@@ -1,4 +1,4 @@
-"""One Lease on a server that is a dict with resourceVersions, and lines to it that can be slow, broken, or lose answers.
+"""One Lease on a server that is a dict with resourceVersions, and lines to it that are slow, broken, or lose answers.
 
 It injects faults; two holders on a real API server are in tests/apiserver.
 """
@@ -17,7 +17,7 @@ class Server:
         self.lease = None
         self.version = 0
 
-    async def get(self, kind, namespace, name):
+    async def get(self, *_where):
         return copy.deepcopy(self.lease)
 
     async def create(self, manifest):

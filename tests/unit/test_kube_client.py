@@ -52,13 +52,13 @@ async def server():
 
 @pytest.fixture
 def kubeconfig(server, tmp_path):
-    return write_kubeconfig(tmp_path / "kubeconfig", f"http://127.0.0.1:{server.port}", token="first")
+    return write_kubeconfig(tmp_path / "kubeconfig", f"http://127.0.0.1:{server.port}", secret="first")
 
 
-def write_kubeconfig(path, address, *, token):
+def write_kubeconfig(path, address, *, secret):
     config = {
         "clusters": [{"name": "c", "cluster": {"server": address}}],
-        "users": [{"name": "u", "user": {"token": token}}],
+        "users": [{"name": "u", "user": {"token": secret}}],
         "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
         "current-context": "x",
     }
@@ -111,7 +111,7 @@ async def test_an_answer_that_stops_in_the_middle_is_transient(server, cluster):
 
 
 async def test_a_server_that_is_down_is_transient(tmp_path):
-    path = write_kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:1", token="t")
+    path = write_kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:1", secret="t")
     async with await Transport.open(kubeconfig=path) as transport:
         with pytest.raises(Transient, match="cannot be reached"):
             await ApiCluster(transport, guard=lambda: None).get(POD, "ns", "p")
@@ -186,7 +186,7 @@ async def test_a_log_that_we_may_not_read_is_rejected(server, cluster):
 
 async def test_credentials_that_were_refused_are_read_again(server, cluster, kubeconfig, monkeypatch):
     monkeypatch.setattr("dataapp_operator.kube.transport.RELOAD_SECONDS", 0)
-    write_kubeconfig(Path(kubeconfig), f"http://127.0.0.1:{server.port}", token="second")
+    write_kubeconfig(Path(kubeconfig), f"http://127.0.0.1:{server.port}", secret="second")
     server.answers = [status(401, "Unauthorized"), web.json_response(POD_MANIFEST)]
     with pytest.raises(Transient, match="credentials"):
         await cluster.get(POD, "ns", "p")
@@ -196,7 +196,7 @@ async def test_credentials_that_were_refused_are_read_again(server, cluster, kub
 
 async def test_credentials_that_cannot_be_read_again_are_transient_too(server, cluster, kubeconfig, monkeypatch):
     monkeypatch.setattr("dataapp_operator.kube.transport.RELOAD_SECONDS", 0)
-    Path(kubeconfig).unlink()
+    await asyncio.to_thread(Path(kubeconfig).unlink)
     server.answers = [status(401, "Unauthorized")]
     with pytest.raises(Transient, match="cannot be read"):
         await cluster.get(POD, "ns", "p")

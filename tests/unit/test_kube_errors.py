@@ -65,7 +65,7 @@ def test_code_and_reason_decide_the_error(code, body, expected):
         ('dataapps.dataapps.dev is forbidden: User "u" cannot list resource', 'User "u" cannot list resource'),
         ('Operation cannot be fulfilled on dataapps.dataapps.dev "x": the object moved', "the object moved"),
         (
-            "failed to create typed patch object (a/b; apps/v1, Kind=ReplicaSet): .spec.x: field not declared in schema",
+            "failed to create typed patch object (a/b; apps/v1, Kind=Pod): .spec.x: field not declared in schema",
             ".spec.x: field not declared in schema",
         ),
         ('admission webhook "w.example.org" denied the request: not on Fridays', "not on Fridays"),

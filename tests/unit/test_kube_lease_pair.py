@@ -6,6 +6,7 @@ import looptime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dataapp_operator.kube.lease import Terms
 from tests.unit.lease_rig import Line, Server, make, now
 
 faults = st.lists(
@@ -43,8 +44,10 @@ async def play(events):
 
     async def watch():
         while True:
+            # A write begun at the last moment of holding may be under way for the margin.
+            writing = [place for place, holder in holders.items() if now() < holder._valid_until + Terms().margin]
             held = [place for place, holder in holders.items() if holder.held()]
-            assert len(held) < 2, f"both hold it at {now()}"
+            assert not held or writing == held, f"{held} holds it at {now()}, and {writing} may be writing"
             await asyncio.sleep(0.3)
 
     async def stop(task):

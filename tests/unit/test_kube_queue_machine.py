@@ -6,6 +6,7 @@ enough, every wish has been granted.
 """
 
 import asyncio
+import time
 from collections import Counter
 
 import looptime
@@ -174,3 +175,16 @@ class QueueMachine(RuleBasedStateMachine):
 
 QueueMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 test_any_sequence_of_events = QueueMachine.TestCase
+
+
+def test_a_loop_that_was_blocked_past_two_dues_of_one_key_loses_nothing():
+    async def act():
+        queue = WorkQueue(jitter=lambda: 0.0)
+        queue.add("a", after=0.02)
+        queue.add("a", after=0.01)
+        queue.add("b", after=0.03)
+        time.sleep(0.05)  # noqa: ASYNC251 - blocking the loop is the point
+        assert [await asyncio.wait_for(queue.get(), 5) for _ in range(2)] == ["a", "b"]
+        queue.shut_down()
+
+    asyncio.run(act())

@@ -67,3 +67,21 @@ def test_an_owner_is_known_by_its_state_directory(tmp_path, monkeypatch):
     assert holder.lab(other).state == one.state
     (tmp_path / "owner.json").write_text('{"checkout": "/half')
     assert lock.owner() is None
+
+
+def test_a_lock_whose_file_was_removed_meanwhile_is_taken_on_the_new_file(tmp_path):
+    path = tmp_path / "run" / "lock"
+    with lock._locked(path):
+        code = (
+            "import sys; from pathlib import Path; from lab import lock\n"
+            "with lock._locked(Path(sys.argv[1])): print('held', Path(sys.argv[1]).exists(), flush=True)"
+        )
+        waiter = subprocess.Popen(
+            [sys.executable, "-c", code, str(path)], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True
+        )
+        assert waiter.stdout is not None
+        assert "Waiting for another lab command" in waiter.stdout.readline()
+        path.unlink()
+    assert waiter.stdout.readline() == "held True\n"
+    waiter.stdout.close()
+    assert waiter.wait(10) == 0

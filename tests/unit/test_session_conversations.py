@@ -1,7 +1,7 @@
 """What the probes conclude from what real frameworks said.
 
-`fixtures/sessions/*.json` are the frames that Streamlit 1.67.0, Shiny for R 1.7.4 and Shiny for Python 1.8.0 sent to
-the probe, one small app each: page, frames in order, how the session ended, and the expected verdict.
+`fixtures/sessions/*.json` are the frames that Streamlit 1.67.0, Shiny for R 1.7.4 and 1.10.0 and Shiny for Python 1.8.0 sent
+to the probe, one small app each: page, frames in order, how the session ended, and the expected verdict.
 """
 
 import base64

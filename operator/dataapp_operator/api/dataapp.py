@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from dataapp_operator.api.base import Duration, Model
+from dataapp_operator.api.base import DURATION_PATTERN, Duration, Model
 
 Framework = Literal["streamlit", "shiny-r"]
 
@@ -36,14 +36,25 @@ _RESERVED_ENV_RULE = {
     "message": "names that begin with DATAAPP_ are set by the operator; choose another name",
 }
 _DRAIN_RULE = {
-    "rule": "duration(self.emptyFor) <= duration(self.max)",
+    # What is no duration at all is told by the fields' own rule.
+    "rule": f"[self.emptyFor, self.max].exists(d, !d.matches(r'{DURATION_PATTERN}'))"
+    " || duration(self.emptyFor) <= duration(self.max)",
     "message": "drain.emptyFor (how long a replica must be empty) cannot be longer than drain.max (when it is ended in any case)",
 }
 _HOST_RULE = {
-    "rule": r"self.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?\\.)+[a-z]([-a-z0-9]*[a-z0-9])?$')",
-    "message": "a host is a DNS name such as sales.example.org: small letters, digits, '-' and dots, without port or path",
+    "rule": r"self.matches(r'^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')",
+    "message": "a host is a DNS name such as sales.example.org: small letters, digits, '-' and dots, at most 63 characters"
+    " between two dots, without port or path",
 }
-_QUANTITY_MESSAGE = "write it like 500m or 2"
+_MEMORY_PATTERN = r"^[0-9]{1,12}(Ki|Mi|Gi|Ti|k|M|G|T)?$"
+_MEMORY_RULE = {
+    "rule": f"!self.matches(r'{_MEMORY_PATTERN}') || quantity(self).compareTo(quantity('16Mi')) >= 0",
+    "message": "no app starts with less than 16Mi of memory (Mi are mebibytes; a plain number counts bytes)",
+}
+_VARIABLE_MESSAGE = "a variable's name has letters, digits and '_', and does not begin with a digit"
+_ENVIRONMENT_MESSAGE = (
+    "an environment's name has small letters and digits, no '-', and begins with a letter, like test or production2"
+)
 NAME_RULE = {
     "rule": f"self.metadata.name.size() <= {MAX_APP_NAME} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
     "message": f"an app's name has at most {MAX_APP_NAME} characters: small letters, digits and '-', beginning with a letter"
@@ -72,7 +83,8 @@ class EnvVar(Model):
     """One environment variable of the app."""
 
     name: str = Field(
-        min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", json_schema_extra=_cel(_RESERVED_ENV_RULE)
+        min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        json_schema_extra=_cel(_RESERVED_ENV_RULE) | {"x-message": _VARIABLE_MESSAGE},
     )
     value: str | None = Field(default=None, max_length=8192)
     value_from: EnvSource | None = None
@@ -84,13 +96,18 @@ class Resources(Model):
     """What one replica may use."""
 
     cpu: str = Field(
-        default="100m", max_length=16, pattern=r"^[0-9]+(\.[0-9]+)?m?$", description="Requested CPU, 500m or 2."
+        default="100m",
+        max_length=16,
+        pattern=r"^[0-9]+(\.[0-9]+)?m?$",
+        description="Requested CPU, 500m or 2.",
+        json_schema_extra={"x-message": "write CPU like 500m (half a core) or 2"},
     )
     memory: str = Field(
         default="512Mi",
         max_length=16,
-        pattern=r"^[0-9]+(Ki|Mi|Gi|Ti|k|M|G|T)?$",
+        pattern=_MEMORY_PATTERN,
         description="Memory, requested and at most.",
+        json_schema_extra=_cel(_MEMORY_RULE) | {"x-message": "write memory like 512Mi or 2Gi, without a space"},
     )
 
 
@@ -162,6 +179,7 @@ class Environment(Model):
         max_length=15,
         pattern=r"^[a-z][a-z0-9]*$",
         description="Small letters and digits, at most 15, beginning with a letter.",
+        json_schema_extra={"x-message": _ENVIRONMENT_MESSAGE},
     )
     class_name: str | None = Field(
         default=None,

@@ -37,6 +37,7 @@ class GatewayRef(Model):
         pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$",
         description="host:port under which the operator's pod reaches the Gateway; by default the first address in the"
         " Gateway's status and the listener's port.",
+        json_schema_extra={"x-message": "write the address as host:port, without http:// and without a path"},
     )
 
 

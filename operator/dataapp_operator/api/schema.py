@@ -25,7 +25,7 @@ _KEEP = {
     "required",
     "nullable",
 }
-_DROP = {"title", "x-message", "additionalProperties"}
+_DROP = {"title", "additionalProperties"}
 _NULL = {"type": "null"}
 
 
@@ -42,6 +42,7 @@ def structural(model: type[BaseModel]) -> dict[str, Any]:
 def _translate(node: dict[str, Any], defs: dict[str, Any], *, at: str, inside: tuple[str, ...]) -> dict[str, Any]:
     node = _resolve(node, defs, at=at, inside=inside)
     inside = (*inside, node.pop("x-ref")) if "x-ref" in node else inside
+    _say_pattern(node, at=at)
     if "const" in node:
         node["enum"] = [node.pop("const")]
     kind = node.get("type")
@@ -68,6 +69,17 @@ def _translate(node: dict[str, Any], defs: dict[str, Any], *, at: str, inside: t
     else:
         out["default"] = _without_null(out["default"])
     return out
+
+
+def _say_pattern(node: dict[str, Any], *, at: str) -> None:
+    """A pattern with a sentence becomes a rule: a schema's own pattern is answered with a regular expression."""
+    message = node.pop("x-message", None)
+    if message is None:
+        return
+    if "pattern" not in node or "'" in node["pattern"]:
+        raise NotStructuralError(f"{at}: x-message is the sentence of a pattern (one without quotes)")
+    rule = {"rule": f"self.matches(r'{node.pop('pattern')}')", "message": message}
+    node["x-kubernetes-validations"] = [rule, *node.get("x-kubernetes-validations", [])]
 
 
 def _without_null(value: Any) -> Any:

@@ -104,17 +104,21 @@ async def _serve(settings: Settings, holder: LeaseHolder, runtime: Runtime, fron
                 settings=handlers.settings(kinds),
                 clusterwide=True,
                 standalone=True,
+                identity=settings.identity,  # type: ignore[arg-type]  # a str; without it Kopf wants a user name
                 stop_flag=stop,
                 ready_flag=watching,
             )
         ): "the watches",
     }
-    await watching.wait()
-    for _ in range(settings.workers):
-        tasks[asyncio.create_task(runtime.work())] = "a worker"
-    front_door.working = runtime
-    log.info("working as %s on %d kinds", settings.identity, len(kinds))
-    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    begun = asyncio.create_task(watching.wait())
+    done, pending = await asyncio.wait({begun, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    if done == {begun}:
+        for _ in range(settings.workers):
+            tasks[asyncio.create_task(runtime.work())] = "a worker"
+        front_door.working = runtime
+        log.info("working as %s on %d kinds", settings.identity, len(kinds))
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    done.discard(begun)
     front_door.working = None
     code = 0
     for task in done:

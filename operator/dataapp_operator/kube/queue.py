@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
 
-    K = TypeVar("K", bound=Hashable)
-else:
-    K = TypeVar("K")
+K = TypeVar("K", bound=Hashable)
 
 BASE_SECONDS = 0.2  # the pause after a first failure
 MAX_SECONDS = 60.0  # and the longest

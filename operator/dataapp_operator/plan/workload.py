@@ -102,7 +102,7 @@ def _front(spec: AppReleaseSpec, *, index: int, image: str) -> Json:
             {"name": "probe", "containerPort": front.PROBE_PORT},
             {"name": "agent", "containerPort": front.AGENT_PORT},
         ],
-        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
         "securityContext": _LOCKED_DOWN | {"readOnlyRootFilesystem": True},
         "startupProbe": {
             "httpGet": {"port": front.AGENT_PORT, "path": front.HEALTH_PATH},
