@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 UV = $(shell sh lab/bootstrap.sh)
 RUN = $(UV) run --frozen
-LAB = python3 -m lab
+LABCMD = python3 -m lab
 
 .PHONY: help demo test check generate lab-up lab-status lab-down format deep
 
@@ -12,7 +12,7 @@ help: ## what there is
 demo: lab-up ## the main job, shown on a real cluster: two apps released, switched, and a broken one stopped
 	@$(RUN) python -m lab.demo
 
-test: check lab-up ## everything this machine can run; says what it skipped and why
+test: lab-up check ## everything this machine can run; says what it skipped and why
 	@$(RUN) python -m tests.run
 
 check: ## format, lint, types, import rules, generated files, unit and property tests: under a minute
@@ -30,10 +30,10 @@ deep: ## the property tests with many more examples (minutes)
 
 lab-up: ## raise the cluster, with the operator in it (safe to run again at any time)
 	@sh lab/bootstrap.sh >/dev/null
-	@$(LAB) up
+	@$(LABCMD) up
 
 lab-status: ## what runs, where its logs are
-	@$(LAB) status
+	@$(LABCMD) status
 
 lab-down: ## remove all of it; caches stay
-	@$(LAB) down
+	@$(LABCMD) down

@@ -24,7 +24,9 @@ def reference(definitions: list[Json]) -> str:
         for section in ("spec", "status"):
             if section in schema["properties"]:
                 rows = "\n".join(_rows(schema["properties"][section], section))
-                parts.append(f"### {section}\n\n| field | type | default | what it is |\n| --- | --- | --- | --- |\n{rows}\n")
+                parts.append(
+                    f"### {section}\n\n| field | type | default | what it is |\n| --- | --- | --- | --- |\n{rows}\n"
+                )
     return "\n".join(parts)
 
 
@@ -55,6 +57,8 @@ def _default(field: Json) -> str:
 
 def _words(field: Json, inner: Json) -> str:
     words = [field.get("description") or inner.get("description") or ""]
-    rules = field.get("x-kubernetes-validations", []) + (inner is not field and inner.get("x-kubernetes-validations", []) or [])
+    rules = field.get("x-kubernetes-validations", []) + (
+        (inner is not field and inner.get("x-kubernetes-validations", [])) or []
+    )
     words += [f"*Rule: {rule['message']}.*" for rule in rules]
     return " ".join(word for word in words if word).replace("|", "\\|")

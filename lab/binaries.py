@@ -87,8 +87,12 @@ def _compile(lab: Lab, missing: list[Build]) -> None:
         with lab.step(f"compiling {build.name} {lab.versions[build.versioned_by]['version']}", build.seconds):
             _compile_one(lab, go, build)
     with lab.step("dropping the compiler's caches", 5):
-        for name in ("go-build", "go-mod", "go-path"):
-            files.remove_tree(lab.cache / name)
+        _drop_caches(lab)
+
+
+def _drop_caches(lab: Lab) -> None:
+    for name in ("go-build", "go-mod", "go-path"):
+        files.remove_tree(lab.cache / name)
 
 
 def _compile_one(lab: Lab, go: Path, build: Build) -> None:
@@ -151,7 +155,7 @@ def go_module(lab: Lab, table: str) -> Path:
     """The source tree of the Go module named in versions.toml's `table` (keys module, version), kept in the cache."""
     name, version = lab.versions[table]["module"], lab.versions[table]["version"]
     target = lab.cache / "modules" / f"{table}-{version}"
-    with lock.cache_lock(lab, "modules"):
+    with lock.cache_lock(lab, "binaries"):  # the compiler's caches are shared with the builds
         if not target.exists():
             with lab.step(f"fetching the Go module {name} {version}", 5):
                 answer = lab.run(
@@ -162,7 +166,7 @@ def go_module(lab: Lab, table: str) -> Path:
                 files.remove_tree(draft)
                 shutil.copytree(json.loads(answer)["Dir"], draft)
                 draft.rename(target)
-                files.remove_tree(lab.cache / "go-mod")
+                _drop_caches(lab)
     return target
 
 

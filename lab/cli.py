@@ -118,6 +118,7 @@ def _holds(lab: Lab) -> bool:
 def _take_hold(lab: Lab) -> None:
     """Become the one lab of this machine; another checkout's is stopped, and keeps its state."""
     if not _holds(lab):
+        files.need_space(lab.state, gib=2, what_for="the cluster's state")  # before another lab is stopped for it
         owner = lock.owner()
         if owner is None:
             network.refuse_foreign_node(lab)

@@ -10,7 +10,7 @@ import json
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -98,23 +98,27 @@ class Demo:
                 self.say(f"{name}: AppRelease {name}-sandbox-2 is {self.team.record(name, 2)['status']['phase']}")
                 async with Browser(self.team.host(name)) as stranger:
                     page = await stranger.load_page()
-                self.expect(page.release == 2, f"{name}: a new visitor gets release {page.release}")  # noqa: PLR2004
+                self.expect(page.release == 2, f"{name}: a new visitor gets release {page.release}")
                 answer, asset = await tab.set_input(14), await tab.fetch_asset()
                 self.expect(
-                    answer.version == "v1" and answer.total == 42,  # noqa: PLR2004
-                    f"{name}: the open session still computes with {answer.version}: 3 × 14 = {answer.total}, its asset: {asset!r}",
+                    answer.version == "v1" and answer.total == 42,
+                    f"{name}: the open session still computes with {answer.version}: 3 × 14 = {answer.total},"
+                    f" its asset: {asset!r}",
                 )
             for name, tab in tabs.items():
                 answer = await tab.reload()
                 release = tab.visits[-1].page.release
-                self.expect(answer.version == "v2", f"{name}: after a reload the same visitor has {answer.version} (release {release})")
+                self.expect(
+                    answer.version == "v2",
+                    f"{name}: after a reload the same visitor has {answer.version} (release {release})",
+                )
                 self.expect(not tab.failures, f"{name}: failures the visitor saw: {len(tab.failures)}")
         for name in APPS:
             self.team.wait_released(name, 2)
             self.expect(True, f"{name}: released: {self.team.app(name)['status']['summary']['released']!r}")
 
     @asynccontextmanager
-    async def _tabs(self):  # noqa: ANN202 - an async iterator of tabs by app
+    async def _tabs(self) -> AsyncIterator[dict[str, LiveSession]]:
         tabs = {name: make(Browser(self.team.host(name))) for name, (_, make) in APPS.items()}
         try:
             yield tabs
@@ -126,15 +130,24 @@ class Demo:
     def broken(self) -> None:
         """A third image answers 200 everywhere and cannot run."""
         for name in APPS:
+            with urllib.request.urlopen(self.team.run_bare(BROKEN[name]), timeout=20) as answer:
+                self.expect(
+                    answer.status == 200,
+                    f"{name}: an HTTP check of {BROKEN[name]} says {answer.status} {answer.reason}",
+                )
+            self.team.kube.run("-n", NAMESPACE, "delete", "pod", BROKEN[name], "--wait=false")
             self._apply(name, BROKEN[name])
         for name in APPS:
             self.team.wait_phase(name, 3, "Deploying", "Checking", "Failed")
         for name in APPS:
             status = self.team.wait_phase(name, 3, "Failed")["status"]
-            self.expect(status["reason"] == "SessionFailed", f"{name}: r3 is {status['phase']}, never released: {status['message']!r}")
+            self.expect(
+                status["reason"] == "SessionFailed",
+                f"{name}: r3 is {status['phase']}, never released: {status['message']!r}",
+            )
             app = self.team.app(name)
             self.expect(
-                environment(app)["stable"] == 2 and condition(app, "Ready")["status"] == "True",  # noqa: PLR2004
+                environment(app)["stable"] == 2 and condition(app, "Ready")["status"] == "True",
                 f"{name}: Ready stays True: {condition(app, 'Ready')['message']!r}",
             )
             seen = self._release_of_a_new_visit(name)
@@ -169,7 +182,8 @@ def main() -> int:
         demo.say(f"✘ {error}")
         print("The demo stopped here. `make lab-status` says where the logs are.")
         return 1
-    demo.say("that was all of it. The cluster stays up: open http://penguins--demo.localhost:8088/ in a browser of this machine")
+    demo.say("that was all of it. The cluster stays up:")
+    demo.say("open http://penguins--demo.localhost:8088/ in a browser of this machine")
     demo.say("`make lab-down` removes all of it")
     return 0
 

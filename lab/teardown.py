@@ -90,12 +90,13 @@ def _links_and_leavings(lab: Lab) -> None:
         if result.name.startswith(f"{network.CNI_NAME}-") or str(RUN) in result.read_text(errors="replace"):
             result.unlink()
     (Path("/var/lib/kubelet/device-plugins/kubelet.sock")).unlink(missing_ok=True)
-    shims = Path("/run/containerd")  # where shims keep their sockets, whatever containerd's state directory is
+    shims = Path("/run/containerd")  # where shims and runc keep theirs, whatever containerd's state directory is
     if not (shims / "containerd.sock").exists():  # no other containerd uses it
         _dead_sockets(shims / "s")
     kubelet = Path("/var/lib/kubelet")
     for directory in (
-        logs, results, results.parent, kubelet / "device-plugins", kubelet, shims / "s", shims / "fifo", shims,
+        logs, results, results.parent, kubelet / "device-plugins", kubelet,
+        shims / "s", shims / "fifo", shims / "runc" / "k8s.io", shims / "runc", shims,
     ):  # fmt: skip
         with contextlib.suppress(OSError):  # not empty: somebody else's
             directory.rmdir()

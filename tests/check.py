@@ -13,7 +13,7 @@ STATIC = {
     "generated files": [sys.executable, "crds/generate.py", "--check"],
     "lock file": ["uv", "lock", "--check", "--offline"],
 }
-TESTS = [sys.executable, "-m", "pytest", "-q", "--durations=5", "tests/unit", "tests/property"]
+TESTS = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--durations=5", "tests/unit", "tests/property"]
 
 
 def part(name: str, argv: list[str]) -> tuple[str, bool, str, float]:

@@ -60,7 +60,7 @@ async def install(kubeconfig, manifests):
         apply = {"fieldManager": "dataapp-tests", "force": "true", "content_type": "application/apply-patch+yaml"}
         await call(kubeconfig, "PATCH", CRD, path, body=manifest, **apply)
         async with asyncio.timeout(30):
-            while not established(await call(kubeconfig, "GET", CRD, path)):  # noqa: ASYNC110 - the server is asked
+            while not established(await call(kubeconfig, "GET", CRD, path)):
                 await asyncio.sleep(0.1)
 
 

@@ -214,10 +214,10 @@ async def test_delete_with_orphans_leaves_the_pods(cluster, namespace):
         return [pod for pod in listing.items if pod["metadata"]["namespace"] == namespace]
 
     async with asyncio.timeout(30):
-        while not await pods():  # noqa: ASYNC110 - the server is asked
+        while not await pods():
             await asyncio.sleep(0.1)
         await cluster.delete(REPLICASET, namespace, "rs", uid=created["metadata"]["uid"], propagation="Orphan")
-        while await cluster.get(REPLICASET, namespace, "rs"):  # noqa: ASYNC110 - the server is asked
+        while await cluster.get(REPLICASET, namespace, "rs"):
             await asyncio.sleep(0.1)
     (pod,) = await pods()
     assert not pod["metadata"].get("ownerReferences")

@@ -18,7 +18,9 @@ CAUSES = {
 
 
 @pytest.mark.parametrize("image_key", CAUSES)
-async def test_a_broken_second_release_is_stopped_with_its_true_cause_and_nobody_sees_it(team: Team, image_key: str) -> None:
+async def test_a_broken_second_release_is_stopped_with_its_true_cause_and_nobody_sees_it(
+    team: Team, image_key: str
+) -> None:
     healthy = f"{image_key.split('-', maxsplit=1)[0]}-v1"
     team.release("app", healthy)
     await asyncio.to_thread(team.wait_released, "app", 1)

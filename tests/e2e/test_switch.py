@@ -1,4 +1,4 @@
-"""A switch under load: nobody's request fails, nobody's session is lost; and a plain rolling update shows that we would see it."""
+"""A switch under load: no request fails, no session is lost; a plain rolling update shows that we would see it."""
 
 import asyncio
 import contextlib

@@ -48,7 +48,7 @@ class Kube:
         return done.stdout if check else done.stdout + done.stderr
 
     def apply(self, manifest: Json) -> str:
-        """kubectl apply, as a person would (strict validation)."""
+        """Apply, as a person would (strict validation)."""
         return self.run("apply", "-f", "-", stdin=json.dumps(manifest))
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Json | None:

@@ -102,7 +102,7 @@ class World:
 
     spec: DataAppSpec
     now: datetime = START
-    status: DataAppStatus = DataAppStatus()
+    status: DataAppStatus = field(default_factory=DataAppStatus)
     generation: int = 1
     serial: int = 0
     releases: dict[tuple[str, int], tuple[AppReleaseSpec, AppReleaseStatus, str]] = field(default_factory=dict)

@@ -101,7 +101,7 @@ async def test_a_drop_is_noticed_though_nobody_is_typing() -> None:
         await session.open()
         await act.sockets[0].close(code=1012)
         async with asyncio.timeout(5):
-            while session.is_live or not session.failures:  # noqa: ASYNC110 - the public face has no event
+            while session.is_live or not session.failures:
                 await asyncio.sleep(0.01)
         assert [failure.what for failure in session.failures] == ["dropped session"]
         assert "1012" in session.failures[0].words

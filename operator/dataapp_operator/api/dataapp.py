@@ -83,7 +83,9 @@ class EnvVar(Model):
     """One environment variable of the app."""
 
     name: str = Field(
-        min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        min_length=1,
+        max_length=128,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
         json_schema_extra=_cel(_RESERVED_ENV_RULE) | {"x-message": _VARIABLE_MESSAGE},
     )
     value: str | None = Field(default=None, max_length=8192)

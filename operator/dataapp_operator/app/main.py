@@ -6,6 +6,7 @@ Crash-only: everything that matters is in the cluster. Whenever something is los
 
 import asyncio
 import logging
+import signal
 import sys
 from contextlib import AsyncExitStack
 
@@ -15,7 +16,7 @@ import kopf
 from dataapp_operator.app import handlers
 from dataapp_operator.app.runtime import Runtime
 from dataapp_operator.app.settings import Settings, SettingsError
-from dataapp_operator.kube.client import ApiCluster
+from dataapp_operator.kube.client import WRITE_SECONDS, ApiCluster
 from dataapp_operator.kube.errors import KubeError
 from dataapp_operator.kube.lease import LeaseHolder
 from dataapp_operator.kube.transport import Transport
@@ -92,8 +93,9 @@ async def run(settings: Settings) -> int:
 async def _serve(settings: Settings, holder: LeaseHolder, runtime: Runtime, front_door: FrontDoor) -> int:
     """Watch and work until something ends it."""
     kinds = await runtime.fill()
-    stop, watching = asyncio.Event(), asyncio.Event()
+    stop, watching, told = asyncio.Event(), asyncio.Event(), asyncio.Event()
     tasks = {
+        asyncio.create_task(told.wait()): "what it was told to do: it got a signal",
         asyncio.create_task(holder.keep()): "the Lease",
         asyncio.create_task(holder.lost.wait()): "the Lease",
         asyncio.create_task(runtime.restart_wanted.wait()): "a restart",
@@ -113,6 +115,7 @@ async def _serve(settings: Settings, holder: LeaseHolder, runtime: Runtime, fron
     begun = asyncio.create_task(watching.wait())
     done, pending = await asyncio.wait({begun, *tasks}, return_when=asyncio.FIRST_COMPLETED)
     if done == {begun}:
+        _listen_to_signals(told)
         for _ in range(settings.workers):
             tasks[asyncio.create_task(runtime.work())] = "a worker"
         front_door.working = runtime
@@ -122,18 +125,30 @@ async def _serve(settings: Settings, holder: LeaseHolder, runtime: Runtime, fron
     front_door.working = None
     code = 0
     for task in done:
-        error = task.exception()
+        error = None if task.cancelled() else task.exception()
         if error is not None:
             log.error("stopping, since %s ended: %s", tasks[task], error)
             code = 1
         else:
             log.info("stopping: %s ended", tasks[task])
-    stop.set()
+    # A pass that has begun is finished: a write that is given up half-way may land after the next process has begun.
+    runtime.queue.shut_down()
+    working = {task for task in pending if tasks.get(task) == "a worker"}
+    if working:
+        await asyncio.wait(working, timeout=WRITE_SECONDS)
     await runtime.close()
+    stop.set()
     for task in pending:
         task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
     return code
+
+
+def _listen_to_signals(told: asyncio.Event) -> None:
+    """Be told to stop, in the place of Kopf, which would wait five seconds for our workers and then cancel them."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
 
 
 if __name__ == "__main__":

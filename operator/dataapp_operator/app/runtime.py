@@ -53,7 +53,7 @@ class Runtime:
         self._reconciler = Reconciler(
             store=self.store,
             observer=self.observer,
-            applier=Applier(cluster, self.store),
+            applier=Applier(cluster, self.store, on_change=self._changed),
             workbench=self.workbench,
             on_pass=lambda word, seconds: metrics.reconciled(word, seconds=seconds),
         )

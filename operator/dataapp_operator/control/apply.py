@@ -1,5 +1,10 @@
-"""Writes: one action, one API call. The store is told the answer at once, so that the next pass sees its own writes."""
+"""Writes: one action, one API call. The store is told the answer at once, so that the next pass sees its own writes.
 
+What a write changed is news like any other and is told to ``on_change``: the watch brings the same version later, and
+the store then has nothing new to tell.
+"""
+
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from dataapp_operator.api.apprelease import AppReleaseSpec
@@ -7,7 +12,7 @@ from dataapp_operator.api.base import API_VERSION
 from dataapp_operator.kube.errors import AlreadyExists, Conflict
 from dataapp_operator.kube.kinds import APPRELEASE, HTTPROUTE, POD, REPLICASET, SERVICE, Kind
 from dataapp_operator.kube.port import Cluster
-from dataapp_operator.kube.store import Store
+from dataapp_operator.kube.store import Change, Store
 from dataapp_operator.plan.actions import Action, CreateRelease, Delete, Ensure, Record
 
 Json = dict[str, Any]
@@ -18,17 +23,18 @@ _KINDS: dict[str, Kind] = {kind.kind: kind for kind in (REPLICASET, SERVICE, POD
 class Applier:
     """Carries out actions against a cluster."""
 
-    def __init__(self, cluster: Cluster, store: Store) -> None:
+    def __init__(self, cluster: Cluster, store: Store, *, on_change: Callable[[Iterable[Change]], None]) -> None:
         self._cluster = cluster
         self._store = store
+        self._on_change = on_change
 
     async def act(self, namespace: str, action: Action) -> None:
         """Carry out one action. Raises the errors of ``kube.errors``."""
         match action:
             case CreateRelease(manifest):
-                self._store.put(await self._create(manifest))
+                self._learn(await self._create(manifest))
             case Ensure(manifest):
-                self._store.put(await self._cluster.apply(manifest))
+                self._learn(await self._cluster.apply(manifest))
             case Delete():
                 await self._cluster.delete(
                     _KINDS[action.kind],
@@ -40,6 +46,9 @@ class Applier:
                     grace_seconds=action.grace_seconds,
                 )
 
+    def _learn(self, manifest: Json) -> None:
+        self._on_change(self._store.put(manifest))
+
     async def _create(self, manifest: Json) -> Json:
         """POST; one with the same content is adopted, one with another content is somebody's mistake."""
         try:
@@ -49,7 +58,7 @@ class Applier:
             known = await self._cluster.get(APPRELEASE, metadata["namespace"], metadata["name"])
             if known is None:
                 raise
-            self._store.put(known)
+            self._learn(known)
             if AppReleaseSpec.model_validate(known["spec"]) != AppReleaseSpec.model_validate(manifest["spec"]):
                 raise Conflict(f"{metadata['name']} exists with another content; observing again") from None
             return known
@@ -69,4 +78,4 @@ class Applier:
             "metadata": {"name": name, "namespace": namespace, "resourceVersion": resource_version},
             "status": status,
         }
-        self._store.put(await self._cluster.apply(manifest, subresource="status"))
+        self._learn(await self._cluster.apply(manifest, subresource="status"))
