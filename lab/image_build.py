@@ -5,7 +5,6 @@ of one build serve the next, with chroot isolation, which needs nothing from the
 each pushed image is kept in the cache under the recipe's key, and is believed only if the registry still has it.
 """
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from lab import files
+from lab import files, mounts
 from lab.context import Lab, LabError
 from lab.image_recipe import Image, Recipe
 from lab.image_rootfs import work
@@ -39,8 +38,8 @@ class Builder:
 
     def tidy(self) -> None:
         """Remove what a killed run left half-done, and make the directory for work in progress. Call it first."""
-        # A build in progress may have had something mounted there: never follow a mount.
-        self.lab.run(["rm", "-rf", "--one-file-system", str(work(self.lab))], log="images")
+        mounts.unmount(self.lab, self.home)
+        mounts.remove_tree(work(self.lab))
         work(self.lab).mkdir(parents=True)
 
     def ensure(self, recipe: Recipe, before: Callable[[], object] = lambda: None) -> Image:
@@ -104,9 +103,8 @@ class Builder:
         Working containers that a killed build left behind are removed here, and so are all layers when there are so many
         that looking through them takes longer than a build, or when the disk gets full: the registry has what counts.
         """
-        # Mount counts live in the run directory, and must be forgotten at a reboot just as the mounts are.
-        mark = hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
-        where = ["--root", str(self.home / "storage"), "--runroot", f"/run/dataapp-lab-images-{mark}"]
+        # What is mounted where is forgotten from one run to the next, just as a reboot forgets the mounts themselves.
+        where = ["--root", str(self.home / "storage"), "--runroot", str(work(self.lab) / "run")]
         complaints = []
         for driver in ("overlay", "vfs"):
             options = [*where, "--storage-driver", driver]

@@ -27,7 +27,7 @@ _PROGRAMS = {
     "runc": "runc",
     "docker-registry": "docker-registry",
 }
-_SERVICES = ("docker-registry", "haproxy", "tini", "containerd")
+_SERVICES = ("docker-registry", "haproxy", "containerd")
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _POLICY_TEXT = "#!/bin/sh\n# written by dataapp-lab while it installs packages; safe to remove\nexit 101\n"
 

@@ -12,6 +12,7 @@ import re
 import signal
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,11 @@ _PACE = 0.1  # seconds between two looks
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A killed operator: when (seconds of the monotonic clock), what it was called, how many processes died."""
+    """A killed operator: when, what it was called, how many processes died of it."""
 
-    at: float
+    at: datetime
     pod: str
-    uid: str
     processes: int
-    restarts: int
 
 
 class OperatorPod:
@@ -44,41 +43,52 @@ class OperatorPod:
         pods = self._kube.list("pods", NAMESPACE, _SELECTOR)
         return next((pod for pod in pods if "deletionTimestamp" not in pod["metadata"]), None)
 
-    def holder(self) -> str:
-        """Whom the Lease names."""
-        lease = self._kube.get("lease", NAME, NAMESPACE) or {}
-        name: str = (lease.get("spec") or {}).get("holderIdentity") or ""
-        return name
+    def lease(self) -> tuple[str, datetime]:
+        """Whom the Lease names, and when that one last said that it lives."""
+        spec = (self._kube.get("lease", NAME, NAMESPACE) or {}).get("spec") or {}
+        return spec.get("holderIdentity") or "", datetime.fromisoformat(spec["renewTime"])
 
     def kill(self, *, in_place: bool = False) -> Death:
         """End it without a word of warning. `in_place`: only its processes; the kubelet starts the container again."""
         pod = self.now()
         assert pod is not None, "there is no operator pod to kill"
-        name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+        name = pod["metadata"]["name"]
         dead = _kill_processes(_container(pod))
+        at = datetime.now(UTC)
         if in_place:
             assert dead, f"no process of pod {name} was found on this machine: it can only be deleted"
         else:
             self._kube.run("delete", "pod", name, "-n", NAMESPACE, "--grace-period=0", "--force", "--wait=false")
-        return Death(time.monotonic(), name, uid, dead, _restarts(pod))
+        return Death(at, name, dead)
 
-    def wait_back(self, death: Death, *, timeout: float = 90) -> float:
-        """Wait until a successor works (ready, and holder of the Lease); seconds since the death."""
-        until = death.at + timeout
+    def wait_back(self, death: Death, *, timeout: float = 60) -> float:
+        """Wait until a successor holds the Lease, which is when it begins to work; seconds since the death."""
+        until = time.monotonic() + timeout
         while time.monotonic() < until:
-            pod = self.now()
-            new = pod is not None and (pod["metadata"]["uid"] != death.uid or _restarts(pod) > death.restarts)
-            if pod is not None and new and _is_ready(pod) and self.holder() == pod["metadata"]["name"]:
-                return time.monotonic() - death.at
+            _, renewed = self.lease()
+            if renewed > death.at:
+                return (renewed - death.at).total_seconds()
             time.sleep(_PACE)
         raise AssertionError(f"{timeout:g} s after the operator's death no successor works; the pod is {self.now()}")
+
+    def wait_ready(self, *, timeout: float = 60) -> str:
+        """Wait until the operator is there, ready, and the Lease names it; its pod's name."""
+        until = time.monotonic() + timeout
+        while time.monotonic() < until:
+            pod = self.now()
+            if pod is not None and _is_ready(pod) and self.lease()[0] == pod["metadata"]["name"]:
+                return str(pod["metadata"]["name"])
+            time.sleep(_PACE)
+        raise AssertionError(f"the operator is not ready after {timeout:g} s; its pod is {self.now()}")
 
     def figures(self) -> dict[str, float]:
         """/metrics of the pod: series (name with labels) and value."""
         pod = self.now()
         assert pod is not None, "there is no operator pod"
         return parse_metrics(
-            self._kube.run("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}:8080/proxy/metrics")
+            self._kube.run(
+                "get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}:8080/proxy/metrics"
+            )
         )
 
 
@@ -91,12 +101,6 @@ def parse_metrics(text: str) -> dict[str, float]:
 def total(figures: dict[str, float], name: str) -> float:
     """The sum over all labels of a series."""
     return sum(value for series, value in figures.items() if re.fullmatch(rf"{name}(\{{.*\}})?", series))
-
-
-def _restarts(pod: dict[str, Any]) -> int:
-    statuses = pod["status"].get("containerStatuses") or [{}]
-    number: int = statuses[0].get("restartCount", 0)
-    return number
 
 
 def _is_ready(pod: dict[str, Any]) -> bool:

@@ -138,7 +138,7 @@ class World:
             status=self.status,
             front_image="lab/front@sha256:" + "f" * 64,
             classes={e.of_class: CLASS for e in self.spec.environments},
-            gateways={("gateways", "public"): GatewayFacts(exists=True, address="10.96.0.9:8000")},
+            gateways={CLASS.gateway: GatewayFacts(exists=True, address="10.96.0.9:8000")},
             releases={
                 key: ReleaseFacts(name=names.release("sales", *key), uid=uid, resource_version="1", spec=s, status=st)
                 for key, (s, st, uid) in self.releases.items()

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dataapp_operator.api.dataapp import DataAppSpec
-from dataapp_operator.api.environmentclass import EnvironmentClassSpec
+from dataapp_operator.api.environmentclass import EnvironmentClassSpec, GatewayRef
 from dataapp_operator.api.status import DataAppStatus
 from dataapp_operator.control import parse
 from dataapp_operator.control.background import AppKey, Workbench
@@ -88,9 +88,10 @@ class Observer:
             for m in self._store.all(ENVIRONMENTCLASS)
         }
 
-    def _gateways(self, classes: Mapping[str, EnvironmentClassSpec]) -> dict[tuple[str, str], GatewayFacts]:
-        refs = {(cls.gateway.namespace, cls.gateway.name): cls.gateway for cls in classes.values()}
-        return {key: parse.gateway(self._store.get(GATEWAY, *key), ref) for key, ref in refs.items()}
+    def _gateways(self, classes: Mapping[str, EnvironmentClassSpec]) -> dict[GatewayRef, GatewayFacts]:
+        """By the whole reference: two classes may use different listeners of one Gateway."""
+        refs = {cls.gateway for cls in classes.values()}
+        return {ref: parse.gateway(self._store.get(GATEWAY, ref.namespace, ref.name), ref) for ref in refs}
 
     def _holders(self, app: AppKey, spec: DataAppSpec, classes: Mapping[str, EnvironmentClassSpec]) -> dict[str, str]:
         namespace, name = app

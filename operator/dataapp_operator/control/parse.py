@@ -74,7 +74,12 @@ def replicaset(manifest: Json) -> ReplicaSetFacts:
     failure = next(
         (c.get("message") for c in conditions if c["type"] == "ReplicaFailure" and c["status"] == "True"), None
     )
-    return ReplicaSetFacts(**_object(manifest), replicas=manifest["spec"].get("replicas", 1), create_failure=failure)
+    return ReplicaSetFacts(
+        **_object(manifest),
+        replicas=manifest["spec"].get("replicas", 1),
+        create_failure=failure,
+        nudge=(manifest["metadata"].get("annotations") or {}).get(names.ANNOTATION_NUDGE, ""),
+    )
 
 
 def pod(manifest: Json) -> PodFacts:
@@ -147,7 +152,9 @@ def _verdict(manifest: Json) -> tuple[bool | None, str]:
         }
         refusals = [c for c in current.values() if c["type"] in {"Accepted", "ResolvedRefs"} and c["status"] == "False"]
         if refusals:
-            answers.append((False, "; ".join(f"{c.get('reason')}: {c.get('message') or ''}".strip() for c in refusals)))
+            answers.append(
+                (False, "; ".join(f"{c.get('reason')}: {c.get('message') or ''}".rstrip(": ") for c in refusals))
+            )
         elif all(current.get(kind, {}).get("status") == "True" for kind in ("Accepted", "ResolvedRefs")):
             answers.append((True, ""))
     if any(yes for yes, _ in answers):

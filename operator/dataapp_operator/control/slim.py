@@ -17,6 +17,7 @@ from dataapp_operator.kube.kinds import (
     SERVICE,
     Kind,
 )
+from dataapp_operator.plan.names import ANNOTATION_NUDGE
 
 Json = dict[str, Any]
 
@@ -51,7 +52,11 @@ def _only_metadata(manifest: Json) -> Json:
 
 def _replicaset(manifest: Json) -> Json:
     conditions = (manifest.get("status") or {}).get("conditions") or []
-    return _base(manifest) | {
+    kept = _base(manifest)
+    nudge = (manifest["metadata"].get("annotations") or {}).get(ANNOTATION_NUDGE)
+    if nudge is not None:
+        kept["metadata"]["annotations"] = {ANNOTATION_NUDGE: nudge}
+    return kept | {
         "spec": {"replicas": manifest["spec"].get("replicas", 1)},
         "status": {"conditions": [c for c in conditions if c.get("type") == "ReplicaFailure"]},
     }

@@ -11,7 +11,7 @@ from dataapp_operator.api.base import seconds, timestamp
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Artefact
-from dataapp_operator.plan import desired, names, phases, record, upkeep
+from dataapp_operator.plan import desired, names, phases, record, upkeep, words
 from dataapp_operator.plan.actions import CreateRelease
 from dataapp_operator.plan.facts import GatewayFacts
 from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene
@@ -34,7 +34,7 @@ def step(scene: Scene, *, last_number: int, earlier: str | None) -> Draft:
             )
         draft.wake_in(_LOOK_AGAIN)
         return draft
-    gateway = scene.observed.gateways.get((cls.gateway.namespace, cls.gateway.name), GatewayFacts(exists=False))
+    gateway = scene.observed.gateways.get(cls.gateway, GatewayFacts(exists=False))
     trouble = _outside_trouble(scene, cls, gateway)
     if trouble is not None:
         draft.stall(*trouble)
@@ -82,7 +82,19 @@ def _outside_trouble(scene: Scene, cls: EnvironmentClassSpec, gateway: GatewayFa
     if not _HOST.match(scene.host) or len(scene.host) > 253:  # noqa: PLR2004 - the length of a DNS name
         return (
             Reason.HOST_INVALID,
-            f"{scene.host!r} is not a valid host name. Set environments[].host, or ask the platform team to mend hostTemplate",
+            (
+                f"{scene.host!r} is not a valid host name. Set environments[].host, or ask the platform team to mend hostTemplate"
+                " in the EnvironmentClass"
+            ),
+        )
+    preview = upkeep.preview_host(scene, scene.observed.status.last_number + 1, cls)
+    if not _HOST.match(preview) or len(preview) > 253:  # noqa: PLR2004
+        return (
+            Reason.HOST_INVALID,
+            (
+                f"{preview!r}, where releases could be looked at before anybody else sees them, is not a valid host name. Ask the"
+                " platform team to mend previewHostTemplate in the EnvironmentClass, or give the app a shorter name"
+            ),
         )
     holder = scene.observed.host_holders.get(scene.host)
     if holder is not None:
@@ -215,8 +227,12 @@ def _depart(scene: Scene, draft: Draft) -> None:
 
 def _refused(scene: Scene, draft: Draft) -> None:
     """Objects that the API server refuses for what they say: a person must act, nothing is retried in a hurry."""
-    for what, words in sorted(scene.observed.rejections.items()):
-        draft.stall(Reason.REFUSED, f"the cluster refuses {what}: {words}")
+    for what, said in sorted(scene.observed.rejections.items()):
+        quota = words.quota(said)
+        if quota is not None:
+            draft.stall(Reason.QUOTA_EXCEEDED, quota)
+        else:
+            draft.stall(Reason.REFUSED, f"the cluster refuses {what}: {said}")
         draft.wake_in(60)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from dataapp_operator.api.apprelease import AppReleaseSpec, AppReleaseStatus
 from dataapp_operator.api.dataapp import DataAppSpec
-from dataapp_operator.api.environmentclass import EnvironmentClassSpec
+from dataapp_operator.api.environmentclass import EnvironmentClassSpec, GatewayRef
 from dataapp_operator.api.status import DataAppStatus
 from dataapp_operator.api.verdict import Verdict
 
@@ -37,6 +37,8 @@ class ReplicaSetFacts(ObjectFacts):
     replicas: int = 1
     create_failure: str | None = None
     """Why the controller cannot create the pod (quota, admission), in the server's words."""
+    nudge: str = ""
+    """The value of our annotation that makes the controller try again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,7 @@ class Observed:
     deleting: bool = False
     gateway_api: bool = True
     classes: Mapping[str, EnvironmentClassSpec] = field(default_factory=dict)
-    gateways: Mapping[tuple[str, str], GatewayFacts] = field(default_factory=dict)
+    gateways: Mapping[GatewayRef, GatewayFacts] = field(default_factory=dict)
     host_holders: Mapping[str, str] = field(default_factory=dict)
     releases: Mapping[ReleaseKey, ReleaseFacts] = field(default_factory=dict)
     slots: Mapping[ReleaseKey, Mapping[str, SlotFacts]] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from enum import Enum
 from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.base import seconds
 from dataapp_operator.api.reasons import Reason
+from dataapp_operator.plan import words
 from dataapp_operator.plan.facts import ContainerFacts, PodFacts, SlotFacts
 
 RESTARTS_UNTIL_CRASHED = 2
@@ -20,7 +21,8 @@ PULL_PATIENCE = 90
 """Seconds an image may be missing: a manifest is often applied moments before the registry has the image."""
 
 _PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
-_OOM = 137
+_APP_IMAGE = "the app's image"
+_PULL_REMEDY = "Check the name and digest in spec.image, and that the cluster may read from that registry"
 
 
 class Outlook(Enum):
@@ -53,9 +55,12 @@ def of_slot(slot: SlotFacts | None, spec: AppReleaseSpec | None, *, since: datet
         return Health(Outlook.COMING, Reason.STARTING, "its pod is being created")
     if pod.unschedulable:
         return Health(
-            Outlook.BLOCKED, Reason.NO_ROOM, f"no machine of the cluster has room for it: {pod.unschedulable}"
+            Outlook.BLOCKED,
+            Reason.NO_ROOM,
+            f"no machine of the cluster has room for it ({words.unschedulable(pod.unschedulable)}). Ask for less in"
+            " spec.app.resources, or ask the platform team for more machines",
         )
-    for container, what in ((pod.app, "the app's image"), (pod.front, "the image of the session counter")):
+    for container, what in ((pod.app, _APP_IMAGE), (pod.front, "the image of the session counter")):
         trouble = _container_trouble(container, what, since=since, now=now)
         if trouble:
             return trouble
@@ -75,11 +80,11 @@ def _container_trouble(container: ContainerFacts, what: str, *, since: datetime,
     if container.waiting in _PULL:
         waited = (now - since).total_seconds()
         outlook = Outlook.FAILED if waited > PULL_PATIENCE else Outlook.COMING
+        remedy = _PULL_REMEDY if what == _APP_IMAGE else "Ask the platform team: the operator's chart names it"
         return Health(
             outlook,
             Reason.IMAGE_PULL_FAILED,
-            f"{what} cannot be fetched: {_pull_words(container.waiting_message)}. Check the name and digest in spec.image,"
-            " and that the cluster may read from that registry",
+            f"{what} cannot be fetched: {words.pull(container.waiting_message)}. {remedy}",
         )
     if container.waiting == "CreateContainerConfigError":
         return Health(
@@ -93,9 +98,13 @@ def _container_trouble(container: ContainerFacts, what: str, *, since: datetime,
 
 def _crashed(pod: PodFacts, spec: AppReleaseSpec | None) -> Health | None:
     app = pod.app
-    if app.restarts < RESTARTS_UNTIL_CRASHED or (app.running and app.started) or app.last_exit is None:
-        return None
     end = app.last_exit
+    if app.restarts < 1 or (app.running and app.started) or end is None:
+        return None
+    # One start for as long as the author allows is a full try; ends that come sooner are counted.
+    silent = spec is not None and end.ran_for >= seconds(spec.plan.probe.startup) > 0
+    if app.restarts < RESTARTS_UNTIL_CRASHED and not silent:
+        return None
     if end.reason == "OOMKilled":
         return Health(
             Outlook.FAILED,
@@ -104,7 +113,7 @@ def _crashed(pod: PodFacts, spec: AppReleaseSpec | None) -> Health | None:
             + (f" ({spec.run.resources.memory})" if spec else "")
             + ": raise spec.app.resources.memory",
         )
-    if spec is not None and end.ran_for >= seconds(spec.plan.probe.startup) > 0:
+    if spec is not None and silent:
         return Health(
             Outlook.FAILED,
             Reason.PORT_CLOSED,
@@ -116,21 +125,8 @@ def _crashed(pod: PodFacts, spec: AppReleaseSpec | None) -> Health | None:
     )
 
 
-def _refused(words: str) -> Health:
-    if "exceeded quota" in words:
-        return Health(
-            Outlook.BLOCKED,
-            Reason.QUOTA_EXCEEDED,
-            f"the namespace's quota has no room for it ({words[words.index('exceeded quota') :]}). Ask for less in"
-            " spec.app.resources or spec.app.replicas, or ask the platform team for a larger quota",
-        )
-    return Health(Outlook.BLOCKED, Reason.REFUSED, f"the cluster refuses its pod: {words}")
-
-
-def _pull_words(message: str) -> str:
-    """The telling part of a container runtime's sentence."""
-    if not message:
-        return "the registry did not give it"
-    if "not found" in message:
-        return "the registry does not have it (not found)"
-    return message.removeprefix("Back-off pulling image").strip()
+def _refused(said: str) -> Health:
+    quota = words.quota(said)
+    if quota is not None:
+        return Health(Outlook.BLOCKED, Reason.QUOTA_EXCEEDED, quota)
+    return Health(Outlook.BLOCKED, Reason.REFUSED, f"the cluster refuses its pod: {words.without_subject(said)}")

@@ -14,6 +14,9 @@ LABEL_ENVIRONMENT = f"{GROUP}/environment"
 LABEL_RELEASE = f"{GROUP}/release"
 LABEL_SLOT = f"{GROUP}/slot"
 
+ANNOTATION_NUDGE = f"{GROUP}/nudge"
+"""On a ReplicaSet whose pod was refused: changed now and then, so that its controller tries again soon."""
+
 HEADER_PLAN = "X-DataApp-Plan"
 HEADER_RELEASE = "X-DataApp-Release"
 

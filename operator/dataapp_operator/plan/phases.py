@@ -11,7 +11,7 @@ from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import SCALE, Draining, Intent, Quarantined, Weight
 from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.plan import names, record, upkeep
+from dataapp_operator.plan import names, record, upkeep, words
 from dataapp_operator.plan.actions import ObserveGateway, ReadLog, StartCheck
 from dataapp_operator.plan.facts import CheckFacts, GatewayFacts, LogFacts
 from dataapp_operator.plan.health import Health, Outlook
@@ -201,16 +201,19 @@ def _switching(scene: Scene, draft: Draft, number: int, gateway: GatewayFacts) -
     if route is not None and route.accepted is False:
         draft.stall(
             Reason.GATEWAY_REJECTED,
-            f"the gateway does not accept the app's route for {scene.host}: {route.words}. Ask the platform team: the"
-            f" listener must allow this host and this namespace",
+            f"the Gateway {cls.gateway.namespace}/{cls.gateway.name} does not accept the app's route for {scene.host}:"
+            f" {words.gateway(route.words)}. Ask the platform team to let it in, or choose another host or class",
         )
     elif scene.now >= due:
-        words = (view.words if view and view.words else "") or (
-            "" if route and route.accepted else "no gateway has answered for the route"
+        seen_so_far = (view.words if view and view.words else "") or (
+            ""
+            if route and route.accepted
+            else f"nobody has answered for the route: does a gateway controller serve the Gateway"
+            f" {cls.gateway.namespace}/{cls.gateway.name}?"
         )
         draft.stall(
             Reason.GATEWAY_SILENT,
-            f"{scene.host} does not show r{goal} yet, {ROUTE_DEADLINE} s after the switch: {words or gateway.words}",
+            f"{scene.host} does not show r{goal} yet, {ROUTE_DEADLINE} s after the switch: {seen_so_far or gateway.words}",
         )
     else:
         reason = Reason.ROLLING_BACK if back else Reason.SWITCHING

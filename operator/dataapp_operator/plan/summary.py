@@ -7,7 +7,8 @@ from dataapp_operator.api.conditions import LAST_RELEASE_FAILED, READY, RECONCIL
 from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.status import EnvironmentStatus, Summary
 from dataapp_operator.plan import upkeep
-from dataapp_operator.plan.scene import Draft, Scene
+from dataapp_operator.plan.health import Outlook
+from dataapp_operator.plan.scene import Draft, Scene, since
 
 
 def summarise(drafts: Sequence[Draft]) -> Summary:
@@ -31,7 +32,7 @@ def conditions(pairs: Sequence[tuple[Scene, Draft]]) -> tuple[Condition, ...]:
     observed = pairs[0][0].observed
     ready = _ready(pairs)
     wanted = [ready]
-    stalled = next((d.trouble for _, d in pairs if d.trouble), None) or _nothing_to_wait_for(pairs)
+    stalled = next((_trouble(d) for _, d in pairs if d.trouble), None) or _nothing_to_wait_for(pairs)
     waiting = [d.memory for _, d in pairs if d.memory.waiting_for is not None and _moves(d.memory)]
     if stalled is not None:
         wanted.append(("True", STALLED, stalled[0], stalled[1]))
@@ -68,7 +69,7 @@ def _ready(pairs: Sequence[tuple[Scene, Draft]]) -> tuple[str, str, Reason, str]
         memory = draft.memory
         if not memory.weights:
             if draft.trouble is not None:
-                return ("False", READY, *draft.trouble)
+                return ("False", READY, *_trouble(draft))
             wait = memory.waiting_for
             reason = Reason(wait.reason) if wait else Reason.STARTING
             return ("False", READY, reason, f"{memory.name}: {wait.message if wait else 'the first release begins'}")
@@ -78,15 +79,27 @@ def _ready(pairs: Sequence[tuple[Scene, Draft]]) -> tuple[str, str, Reason, str]
                 "False",
                 READY,
                 Reason.UNAVAILABLE,
-                (
-                    f"{memory.name}: no replica of r{number} answers now; `kubectl get pods -l dataapps.dev/app={scene.app}`"
-                    " shows them"
-                ),
+                f"{memory.name}: no replica of r{number} answers now{_because(scene, number)}",
             )
         image = memory.artefact(number)
         digest = f" ({image.image.rsplit('@sha256:', 1)[-1][:7]})" if image else ""
         serving.append(f"{memory.name} serves r{number}{digest}")
     return ("True", READY, Reason.RELEASED, ", ".join(serving))
+
+
+def _trouble(draft: Draft) -> tuple[Reason, str]:
+    """What a person must mend, and in which environment."""
+    assert draft.trouble is not None  # noqa: S101 - the caller looked
+    reason, message = draft.trouble
+    return reason, f"{draft.memory.name}: {message}"
+
+
+def _because(scene: Scene, number: int) -> str:
+    """Why a release that served has no replica, where that is known; else where to look."""
+    for _, health in scene.health(number, since(scene.memory, scene.now)):
+        if health.outlook in {Outlook.BLOCKED, Outlook.FAILED} or health.reason is not Reason.STARTING:
+            return f": {health.message}"
+    return f"; `kubectl get pods -l dataapps.dev/app={scene.app}` shows them"
 
 
 def _moves(memory: EnvironmentStatus) -> bool:

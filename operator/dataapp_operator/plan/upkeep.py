@@ -13,11 +13,14 @@ from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.status import Draining, EnvironmentStatus
 from dataapp_operator.plan import names, routes, workload
 from dataapp_operator.plan.actions import AskFronts, Delete, Ensure
-from dataapp_operator.plan.facts import RouteFacts
+from dataapp_operator.plan.facts import ReplicaSetFacts, RouteFacts
 from dataapp_operator.plan.scene import Draft, Scene
 
 POD_GRACE = 30
 """Seconds a pod that we end may take: it is empty, or its time is over."""
+
+NUDGE_EVERY = 30
+"""Seconds between two tries to create a pod that the cluster refused."""
 
 _BUILT = {Phase.DEPLOYING, Phase.CHECKING, Phase.RELEASING, Phase.BAKING}
 
@@ -93,7 +96,8 @@ def _ensure_workload(scene: Scene, draft: Draft, number: int) -> None:
             draft.actions.append(
                 Ensure(workload.service(spec, index=index, namespace=scene.observed.namespace, owned_by=owned_by))
             )
-        if slot.replicaset is None or slot.replicaset.replicas != 1:
+        nudge = _nudge(scene, draft, slot.replicaset)
+        if slot.replicaset is None or slot.replicaset.replicas != 1 or nudge != slot.replicaset.nudge:
             draft.actions.append(
                 Ensure(
                     workload.replicaset(
@@ -102,9 +106,21 @@ def _ensure_workload(scene: Scene, draft: Draft, number: int) -> None:
                         namespace=scene.observed.namespace,
                         owned_by=owned_by,
                         front_image=scene.observed.front_image,
+                        nudge=nudge,
                     )
                 )
             )
+
+
+def _nudge(scene: Scene, draft: Draft, known: ReplicaSetFacts | None) -> str:
+    """The annotation a ReplicaSet should have: a new one every little while as long as its pod is refused.
+
+    Its controller waits twice as long after every refusal, up to 17 minutes, and does not notice a raised quota.
+    """
+    if known is None or known.create_failure is None:
+        return known.nudge if known else ""
+    draft.wake_in(NUDGE_EVERY)
+    return str(int(scene.now.timestamp()) // NUDGE_EVERY)
 
 
 def _ensure_release_routes(scene: Scene, draft: Draft, number: int, cls: EnvironmentClassSpec) -> None:

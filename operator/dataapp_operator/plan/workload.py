@@ -17,6 +17,8 @@ Json = dict[str, Any]
 
 MAX_GRACE = 3600
 """Seconds a pod evicted by others may take to drain. We never rely on it: we end pods only once they are empty."""
+RESTART_GRACE = 30
+"""Seconds an app that does not listen may take to end. The pod's grace is for sessions; here there are none to save."""
 
 _LOCKED_DOWN: Json = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
@@ -40,13 +42,18 @@ def service(spec: AppReleaseSpec, *, index: int, namespace: str, owned_by: Json)
     }
 
 
-def replicaset(spec: AppReleaseSpec, *, index: int, namespace: str, owned_by: Json, front_image: str) -> Json:
-    """The ReplicaSet of one slot."""
+def replicaset(
+    spec: AppReleaseSpec, *, index: int, namespace: str, owned_by: Json, front_image: str, nudge: str = ""
+) -> Json:
+    """The ReplicaSet of one slot. A new ``nudge`` changes nothing but makes its controller try again."""
+    metadata = _metadata(spec, index=index, namespace=namespace, owned_by=owned_by)
+    if nudge:
+        metadata["annotations"] = {names.ANNOTATION_NUDGE: nudge}
     labels = names.labels(spec.app, spec.environment, spec.number, names.slot_label(index))
     return {
         "apiVersion": "apps/v1",
         "kind": "ReplicaSet",
-        "metadata": _metadata(spec, index=index, namespace=namespace, owned_by=owned_by),
+        "metadata": metadata,
         "spec": {
             "replicas": 1,
             "selector": {"matchLabels": labels},
@@ -136,8 +143,14 @@ def _app(spec: AppReleaseSpec) -> Json:
             "limits": {"memory": resources.memory},
         },
         "securityContext": _LOCKED_DOWN,
-        "startupProbe": listening | {"periodSeconds": 1, "failureThreshold": max(seconds(spec.plan.probe.startup), 1)},
+        "startupProbe": listening
+        | {
+            "periodSeconds": 1,
+            "failureThreshold": max(seconds(spec.plan.probe.startup), 1),
+            "terminationGracePeriodSeconds": RESTART_GRACE,
+        },
         "readinessProbe": listening | {"periodSeconds": 2, "failureThreshold": 2},
-        "livenessProbe": listening | {"periodSeconds": 20, "failureThreshold": 6},
+        "livenessProbe": listening
+        | {"periodSeconds": 20, "failureThreshold": 6, "terminationGracePeriodSeconds": RESTART_GRACE},
         "lifecycle": {"preStop": {"httpGet": {"port": front.AGENT_PORT, "path": front.DRAIN_PATH}}},
     }
