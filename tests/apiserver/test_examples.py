@@ -20,7 +20,9 @@ def shown() -> dict[str, dict]:
     for path in sorted((ROOT / "examples" / "manifests").glob("*.yaml")):
         for number, manifest in enumerate(yaml.safe_load_all(path.read_text()), start=1):
             found[f"{path.name} {number}"] = manifest
-    for number, block in enumerate(re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.S), start=1):
+    for number, block in enumerate(
+        re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL), start=1
+    ):
         found[f"README {number}"] = yaml.safe_load(block)
     return found
 

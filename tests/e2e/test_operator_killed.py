@@ -1,4 +1,4 @@
-"""Killing the operator changes nothing about the end of a release, whenever it happens.
+"""Killing the operator at the beginning of each phase changes nothing about the end of a release.
 
 Every test opens a live session on the first release and lets it work all the time: its user must notice nothing. The
 watcher checks the invariants at every event. An end is compared with that of the same story told without a kill.
@@ -6,73 +6,20 @@ watcher checks the invariants at every event. An end is compared with that of th
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.harness.browser import Browser
-from tests.harness.cluster import Json, Kube, Team, environment, framework_of
-from tests.harness.live_shiny import LiveShiny
-from tests.harness.live_streamlit import LiveStreamlit
+from tests.harness.cluster import Json, Kube, Team, environment
 from tests.harness.operator_pod import OperatorPod
-from tests.harness.sessions import LiveSession
 from tests.harness.stages import Story
+from tests.harness.visitor import children, leave, sees, visiting
 from tests.harness.watcher import Watcher
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.journey, pytest.mark.must_run, pytest.mark.timeout(900)]
 
-KILLS = 20
 BOUNDARIES = ("Deploying", "Checking", "Releasing", "Baking", "Draining", "Removing")
-
-
-@dataclass
-class Visitor:
-    """A person with an open tab who keeps using it, once a second."""
-
-    session: LiveSession
-    answers: int = 0
-    task: asyncio.Task[None] | None = field(default=None, repr=False)
-
-    async def keep_using(self) -> None:
-        """Type a number, fetch the page's file, wait a second, again; the first failure ends it and is recorded."""
-        for n in range(1, 100_000):
-            await self.session.set_input(n % 1000)
-            await self.session.fetch_asset()
-            self.answers += 1
-            await asyncio.sleep(1)  # a person's pace
-
-
-@asynccontextmanager
-async def visiting(team: Team, name: str, image_key: str) -> AsyncIterator[Visitor]:
-    """Somebody works in a tab inside the block; the tab is closed at its end, or before."""
-    kind = LiveStreamlit if framework_of(image_key) == "streamlit" else LiveShiny
-    async with Browser(team.host(name)) as browser:
-        visitor = Visitor(kind(browser, timeout=30))
-        await visitor.session.open()
-        visitor.task = asyncio.create_task(visitor.keep_using())
-        try:
-            yield visitor
-        finally:
-            await leave(visitor)
-
-
-async def leave(visitor: Visitor) -> None:
-    """Close the tab. A failure that its user saw stays in `failures`."""
-    assert visitor.task is not None
-    visitor.task.cancel()
-    with suppress(asyncio.CancelledError, AssertionError):
-        await visitor.task
-    await visitor.session.close()
-
-
-async def sees(team: Team, name: str) -> str:
-    """The release that a new visitor gets."""
-    async with Browser(team.host(name)) as browser:
-        page = await browser.load_page()
-        return str(page.release)
 
 
 def ended(story: Story, *, generation: int) -> bool:
@@ -99,17 +46,6 @@ def the_end(team: Team, name: str) -> Json:
     return {"memory": memory, "records": records, "children": children(team, name)}
 
 
-def children(team: Team, name: str) -> list[str]:
-    """Everything that the operator made for an app and that still is there."""
-    kinds = ("replicasets", "services", "httproutes", "pods")
-    found = [
-        f"{kind}/{item['metadata']['name'] if kind != 'pods' else item['metadata']['ownerReferences'][0]['name']}"
-        for kind in kinds
-        for item in team.kube.list(kind, team.namespace, f"dataapps.dev/app={name}")
-    ]
-    return [entry.replace(f"/{name}-", "/") for entry in sorted(found)]
-
-
 async def second_release(team: Team, name: str, image_key: str, at_stage: Callable[[str], Any] | None) -> Json:
     """A first release with a person on it, then a second; `at_stage` is awaited at each stage's begin. The end."""
     kube = team.kube
@@ -121,7 +57,9 @@ async def second_release(team: Team, name: str, image_key: str, at_stage: Callab
         await asyncio.to_thread(team.release, name, image_key, bake="3s")
         done = begun
         while True:
-            await story.until(lambda s: len(s.seen) > done, what=f"something after {story.stage}", timeout=120)
+            await story.until(
+                lambda s, known=done: len(s.seen) > known, what=f"something after {story.stage}", timeout=120
+            )
             done += 1
             if at_stage is not None and story.seen[done - 1] not in story.seen[begun : done - 1]:
                 await at_stage(story.seen[done - 1])

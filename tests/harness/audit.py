@@ -34,7 +34,8 @@ class Call:
     namespace: str
     name: str
     code: int
-    agent: str = ""
+    forbidden: bool
+    """Denied for want of a right. A 403 by a quota, or in a namespace that is being deleted, is something else."""
 
     @property
     def is_write(self) -> bool:
@@ -115,5 +116,5 @@ def _call(entry: dict[str, Any]) -> Iterator[Call]:
         namespace=about.get("namespace", ""),
         name=about.get("name", ""),
         code=(entry.get("responseStatus") or {}).get("code", 0),
-        agent=entry.get("userAgent", ""),
+        forbidden=(entry.get("annotations") or {}).get("authorization.k8s.io/decision") == "forbid",
     )

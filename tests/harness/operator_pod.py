@@ -23,6 +23,10 @@ _SELECTOR = "app.kubernetes.io/name=dataapp-operator"
 _PACE = 0.1  # seconds between two looks
 
 
+class NothingToKill(AssertionError):
+    """There is no operator at this moment: it is dead already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Death:
     """A killed operator: when, what it was called, how many processes died of it."""
@@ -51,12 +55,14 @@ class OperatorPod:
     def kill(self, *, in_place: bool = False) -> Death:
         """End it without a word of warning. `in_place`: only its processes; the kubelet starts the container again."""
         pod = self.now()
-        assert pod is not None, "there is no operator pod to kill"
+        if pod is None:
+            raise NothingToKill("there is no operator pod to kill")
         name = pod["metadata"]["name"]
         dead = _kill_processes(_container(pod))
         at = datetime.now(UTC)
         if in_place:
-            assert dead, f"no process of pod {name} was found on this machine: it can only be deleted"
+            if not dead:
+                raise NothingToKill(f"no process of pod {name} runs on this machine: it can only be deleted")
         else:
             self._kube.run("delete", "pod", name, "-n", NAMESPACE, "--grace-period=0", "--force", "--wait=false")
         return Death(at, name, dead)

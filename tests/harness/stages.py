@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Self
 
 from tests.harness.cluster import Json, environment
 from tests.harness.kubeconfig import read_access
@@ -55,7 +56,7 @@ class Story:
         self.seen: list[str] = []
         """The stages in their order, each once when it begins."""
 
-    async def __aenter__(self) -> "Story":
+    async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._follow())
         return self
 

@@ -15,9 +15,9 @@ OWN = READ | {"create", "patch", "delete"}
 # (API group, resource) -> verbs: the whole of what the operator may do. A change here is a change of what it may do.
 CLUSTER_RIGHTS = {
     ("dataapps.dev", "dataapps"): READ,
-    ("dataapps.dev", "dataapps/status"): {"get", "patch", "update"},
-    ("dataapps.dev", "appreleases"): OWN,
-    ("dataapps.dev", "appreleases/status"): {"patch", "update"},
+    ("dataapps.dev", "dataapps/status"): {"patch"},
+    ("dataapps.dev", "appreleases"): READ | {"create"},
+    ("dataapps.dev", "appreleases/status"): {"patch"},
     ("dataapps.dev", "environmentclasses"): READ,
     ("apps", "replicasets"): OWN,
     ("", "services"): OWN,
@@ -67,7 +67,7 @@ def test_in_its_own_namespace_it_has_its_lease_and_nothing_else() -> None:
     assert create == {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]}
     assert use["resources"] == ["leases"]
     assert use["resourceNames"] == ["dataapp-operator"]
-    assert set(use["verbs"]) == {"get", "update", "patch"}
+    assert set(use["verbs"]) == {"get", "update"}
 
 
 def test_the_rights_are_bound_to_the_pod_s_account_only() -> None:

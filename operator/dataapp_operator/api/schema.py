@@ -62,7 +62,7 @@ def _translate(node: dict[str, Any], defs: dict[str, Any], *, at: str, inside: t
             raise NotStructuralError(f"{at}: a structural schema cannot say {key!r}")
     if kind == "array" and "items" not in out:
         raise NotStructuralError(f"{at}: a list must say what it holds")
-    if kind == "object" and "properties" not in out:
+    if kind == "object" and not out.get("properties"):
         raise NotStructuralError(f"{at}: an object without fields would accept anything and lose it")
     if out.get("default") is None:
         out.pop("default", None)

@@ -100,6 +100,7 @@ async def _serve(settings: Settings, holder: LeaseHolder, runtime: Runtime, fron
         asyncio.create_task(holder.lost.wait()): "the Lease",
         asyncio.create_task(runtime.restart_wanted.wait()): "a restart",
         asyncio.create_task(runtime.resync_forever()): "the resync",
+        asyncio.create_task(runtime.catch_up_forever()): "the resync after a listing",
         asyncio.create_task(
             kopf.operator(
                 registry=handlers.registry(kinds, on_event=runtime.on_event),

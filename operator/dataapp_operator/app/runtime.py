@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 GATEWAY_API = {HTTPROUTE, GATEWAY}
 STUCK_SECONDS = 300.0
 """A reconcile waits for nothing slow: one that takes this long never ends."""
+CATCH_UP_SECONDS = 1.0
+"""From the first object of a watch's listing until we list too: by then the listing is through."""
 API_APPEARED_EVERY = 15.0
 """Seconds between two looks for a Gateway API that was not there at start-up."""
 
@@ -59,12 +61,17 @@ class Runtime:
         )
         self._resync = Resync(cluster, self.store, on_change=self._changed)
         self.restart_wanted = asyncio.Event()
+        self._listed = set(SLIM)
+        self._listed_anew = asyncio.Event()
         metrics.watch_queue(depth=lambda: self.queue.depth, oldest_seconds=self.queue.oldest_seconds)
 
     def on_event(self, event_type: str | None, manifest: dict[str, Any]) -> None:
         """A watch event."""
         kind = kind_of(manifest)
         self._metrics.event_seen(kind.plural)
+        if event_type is None:
+            self._listed.add(kind)
+            self._listed_anew.set()
         before = self._kept(kind, manifest)
         changes = self.store.observe(event_type, manifest)
         if kind in {GATEWAY, ENVIRONMENTCLASS} and before == self._kept(kind, manifest):
@@ -109,6 +116,21 @@ class Runtime:
             log.warning("the Gateway API is there now: starting again to watch it")
             self.restart_wanted.set()
         self._enqueue_all()
+
+    async def catch_up_forever(self) -> None:
+        """After each listing of the watches, list the same kinds once more; at start-up all of them.
+
+        A watch begins (and begins anew after it broke) with a listing of its own: what was deleted after our last
+        one and before that is never reported, and its ghost would hold up whoever waits for its end.
+        """
+        while True:
+            await self._listed_anew.wait()
+            await asyncio.sleep(CATCH_UP_SECONDS)
+            self._listed_anew.clear()
+            kinds, self._listed = self._listed, set()
+            if await self._resync.later(kinds, pause=0) is None:
+                self._listed |= kinds
+                self._listed_anew.set()
 
     async def resync_forever(self) -> None:
         """Correct the store again and again; each round makes every app look once."""

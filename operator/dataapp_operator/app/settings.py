@@ -1,5 +1,6 @@
 """Settings of the process, from its environment. The chart sets them; each has one place and one default."""
 
+import logging
 import os
 import socket
 from collections.abc import Mapping
@@ -32,11 +33,16 @@ class Settings:
                 "DATAAPP_FRONT_IMAGE is not set: it names the image of the session counter that runs beside every app"
                 " (the chart sets it from frontImage)"
             )
+        level = env.get("DATAAPP_LOG_LEVEL", "INFO").upper()
+        if level not in logging.getLevelNamesMapping():
+            raise SettingsError(
+                f"DATAAPP_LOG_LEVEL is {env['DATAAPP_LOG_LEVEL']!r}; it should be DEBUG, INFO, WARNING or ERROR"
+            )
         return cls(
             front_image=front,
             namespace=env.get("POD_NAMESPACE") or "dataapp-system",
             identity=env.get("POD_NAME") or socket.gethostname(),
-            log_level=env.get("DATAAPP_LOG_LEVEL", "INFO").upper(),
+            log_level=level,
             port=_number(env, "DATAAPP_PORT", 8080),
             workers=_number(env, "DATAAPP_WORKERS", 10),
             resync_seconds=float(_number(env, "DATAAPP_RESYNC_SECONDS", 600)),
@@ -45,6 +51,6 @@ class Settings:
 
 def _number(env: Mapping[str, str], name: str, default: int) -> int:
     text = env.get(name) or str(default)
-    if not text.isdigit() or int(text) == 0:
+    if not text.isdecimal() or int(text) == 0:
         raise SettingsError(f"{name} is {text!r}; it should be a whole number above zero")
     return int(text)

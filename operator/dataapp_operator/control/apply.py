@@ -36,8 +36,9 @@ class Applier:
             case Ensure(manifest):
                 self._learn(await self._cluster.apply(manifest))
             case Delete():
-                await self._cluster.delete(
-                    _KINDS[action.kind],
+                kind = _KINDS[action.kind]
+                gone = await self._cluster.delete(
+                    kind,
                     namespace,
                     action.name,
                     uid=action.uid,
@@ -45,6 +46,8 @@ class Applier:
                     propagation=action.propagation,
                     grace_seconds=action.grace_seconds,
                 )
+                if gone:
+                    self._on_change(self._store.forget(kind, namespace, action.name, uid=action.uid))
 
     def _learn(self, manifest: Json) -> None:
         self._on_change(self._store.put(manifest))

@@ -23,6 +23,8 @@ ASK_EVERY = 2.0
 TELL_EVERY = 10.0
 """Seconds after which an unchanged answer is looked at again (time itself may have made a slot empty for long enough)."""
 
+_BROKE_OFF = "the look through the gateway broke off; it is tried again"
+
 AppKey = tuple[str, str]
 """(namespace, app)"""
 
@@ -45,8 +47,9 @@ class Senses(Protocol):
 
 @dataclass(slots=True)
 class _Desk:
-    """What is known and under way for one app."""
+    """What is known and under way for one app: the object with this uid, not a later one of its name."""
 
+    uid: str = ""
     checks: dict[ReleaseKey, CheckFacts] = field(default_factory=dict)
     views: dict[str, ViewFacts] = field(default_factory=dict)
     logs: dict[ReleaseKey, LogFacts] = field(default_factory=dict)
@@ -63,9 +66,15 @@ class Workbench:
         self._wake = wake
         self._desks: dict[AppKey, _Desk] = {}
 
-    def facts(self, app: AppKey) -> _Desk:
-        """What is known about an app so far."""
-        return self._desks.setdefault(app, _Desk())
+    def facts(self, app: AppKey, *, uid: str | None = None) -> _Desk:
+        """What is known about an app so far. With another ``uid`` than before it is another app: nothing is known."""
+        desk = self._desks.get(app)
+        if desk is not None and uid is not None and desk.uid != uid:
+            self.drop(app)
+            desk = None
+        if desk is None:
+            desk = self._desks[app] = _Desk(uid=uid or "")
+        return desk
 
     def start(self, app: AppKey, wanted: Iterable[Background]) -> None:
         """Start what is wanted and not under way; stop asking fronts nobody wants to hear of any more."""
@@ -76,7 +85,7 @@ class Workbench:
                 case StartCheck():
                     self._start_check(app, desk, work)
                 case ObserveGateway():
-                    self._run(app, desk, ("look", work.environment, work.plan), self._look(desk, work))
+                    self._run(app, desk, ("look", work.environment, work.plan), self._look(app, desk, work))
                 case ReadLog():
                     key = (work.environment, work.number)
                     desk.logs.setdefault(key, LogFacts(running=True))
@@ -139,16 +148,24 @@ class Workbench:
         except Exception:
             log.exception("%s/%s: the session check of r%d broke off", *app, work.number)
             found = CheckFacts(verdict=Verdict.ERROR, message="the check itself broke off; it is tried again")
-        in_row = before.failed_in_row + 1 if found.verdict is Verdict.FAIL else 0
+        # Only a session that works ends a row of failures: one that could not tell is no news.
+        in_row = {Verdict.FAIL: before.failed_in_row + 1, Verdict.PASS: 0}.get(
+            found.verdict or Verdict.ERROR, before.failed_in_row
+        )
         desk.checks[key] = replace(
             found, attempt=work.attempt, running=False, failed_in_row=in_row, finished_at=datetime.now(UTC)
         )
 
-    async def _look(self, desk: _Desk, work: ObserveGateway) -> None:
+    async def _look(self, app: AppKey, desk: _Desk, work: ObserveGateway) -> None:
         known = desk.views.get(work.environment)
         words = known.words if known and known.plan == work.plan else ""
         desk.views[work.environment] = ViewFacts(plan=work.plan, release=work.number, running=True, words=words)
-        desk.views[work.environment] = await self._senses.look(work)
+        try:
+            desk.views[work.environment] = await self._senses.look(work)
+        except Exception:
+            log.exception("%s/%s: the look through the gateway broke off", *app)
+            desk.views[work.environment] = ViewFacts(plan=work.plan, release=work.number, words=_BROKE_OFF)
+            await asyncio.sleep(ASK_EVERY)  # whoever is woken asks again at once
 
     async def _read_log(self, app: AppKey, desk: _Desk, work: ReadLog) -> None:
         key = (work.environment, work.number)
@@ -163,7 +180,7 @@ class Workbench:
         told = asyncio.get_running_loop().time()
         while desk.asked:
             targets = [target for group in desk.asked.values() for target in group]
-            answers = await asyncio.gather(*(self._senses.ask(target) for target in targets))
+            answers = await asyncio.gather(*(self._ask_one(app, target) for target in targets))
             before = {name: facts.live for name, facts in desk.fronts.items()}
             desk.fronts = {target.pod: answer for target, answer in zip(targets, answers, strict=True)}
             now = asyncio.get_running_loop().time()
@@ -172,3 +189,10 @@ class Workbench:
                 self._wake(app)
             await asyncio.sleep(ASK_EVERY)
         desk.fronts = {}
+
+    async def _ask_one(self, app: AppKey, target: Target) -> FrontFacts:
+        try:
+            return await self._senses.ask(target)
+        except Exception:
+            log.exception("%s/%s: the front of %s could not be asked", *app, target.pod)
+            return FrontFacts()

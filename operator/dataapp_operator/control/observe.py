@@ -1,6 +1,7 @@
 """Reads: everything a decision about one app may look at, from the store and from what slow work found out."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,10 +22,13 @@ from dataapp_operator.kube.kinds import (
     POD,
     REPLICASET,
     SERVICE,
+    Kind,
 )
 from dataapp_operator.kube.store import Store
 from dataapp_operator.plan import names
-from dataapp_operator.plan.facts import GatewayFacts, Observed
+from dataapp_operator.plan.facts import GatewayFacts, Observed, ReleaseFacts, ReleaseKey
+
+log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
@@ -51,9 +55,10 @@ class Observer:
         if manifest is None:
             return None
         spec, status = _read(manifest)
-        classes = self._classes()
+        classes, unreadable = self._classes()
         metadata = manifest["metadata"]
-        desk = self._workbench.facts(app)
+        desk = self._workbench.facts(app, uid=metadata["uid"])
+        own, strangers = self._children(app, metadata["uid"])
         return Observed(
             now=datetime.now(UTC).replace(microsecond=0),
             namespace=namespace,
@@ -67,14 +72,13 @@ class Observer:
             deleting="deletionTimestamp" in metadata,
             gateway_api=self.gateway_api,
             classes=classes,
+            unreadable=unreadable,
             gateways=self._gateways(classes),
             host_holders=self._holders(app, spec, classes),
-            releases={
-                (facts.spec.environment, facts.spec.number): facts
-                for facts in map(parse.release, self._store.by_app(APPRELEASE, namespace, name))
-            },
-            slots=parse.slots(*(self._store.by_app(kind, namespace, name) for kind in (REPLICASET, SERVICE, POD))),
-            routes={m["metadata"]["name"]: parse.route(m) for m in self._store.by_app(HTTPROUTE, namespace, name)},
+            releases=_releases(own[APPRELEASE]),
+            slots=parse.slots(own[REPLICASET], own[SERVICE], own[POD]),
+            routes={m["metadata"]["name"]: parse.route(m) for m in own[HTTPROUTE]},
+            strangers=strangers,
             checks=dict(desk.checks),
             views=dict(desk.views),
             fronts=dict(desk.fronts),
@@ -82,11 +86,36 @@ class Observer:
             rejections=dict(rejections),
         )
 
-    def _classes(self) -> dict[str, EnvironmentClassSpec]:
-        return {
-            m["metadata"]["name"]: EnvironmentClassSpec.model_validate(m["spec"])
-            for m in self._store.all(ENVIRONMENTCLASS)
-        }
+    def _classes(self) -> tuple[dict[str, EnvironmentClassSpec], dict[str, str]]:
+        """The classes by name, and those that cannot be read with the reason: they trouble only who uses them."""
+        found, unreadable = {}, {}
+        for manifest in self._store.all(ENVIRONMENTCLASS):
+            name = manifest["metadata"]["name"]
+            try:
+                found[name] = EnvironmentClassSpec.model_validate(manifest["spec"])
+            except ValidationError as error:
+                unreadable[name] = _first(error)
+        return found, unreadable
+
+    def _children(self, app: AppKey, uid: str) -> tuple[dict[Kind, list[Json]], tuple[str, ...]]:
+        """The app's own objects by kind, and the names of those that an earlier app of its name has left.
+
+        Pods belong to a ReplicaSet, not to the app. Those that live under one that is not ours are told too; all are
+        among the app's own, since what they do concerns its Services.
+        """
+        own: dict[Kind, list[Json]] = {}
+        strangers = []
+        for kind in (APPRELEASE, REPLICASET, SERVICE, HTTPROUTE):
+            found = self._store.by_app(kind, *app)
+            own[kind] = [m for m in found if parse.belongs_to(m, uid)]
+            strangers += [m for m in found if not parse.belongs_to(m, uid)]
+        own[POD] = self._store.by_app(POD, *app)
+        ours = {m["metadata"]["uid"] for m in own[REPLICASET]}
+        for manifest in own[POD]:
+            known = parse.is_orphan(manifest) or any(parse.belongs_to(manifest, uid) for uid in ours)
+            if not known and "deletionTimestamp" not in manifest["metadata"]:
+                strangers.append(manifest)
+        return own, tuple(f"{m['kind']} {m['metadata']['name']}" for m in strangers)
 
     def _gateways(self, classes: Mapping[str, EnvironmentClassSpec]) -> dict[GatewayRef, GatewayFacts]:
         """By the whole reference: two classes may use different listeners of one Gateway."""
@@ -111,6 +140,24 @@ def _read(manifest: Json) -> tuple[DataAppSpec, DataAppStatus]:
     try:
         return DataAppSpec.model_validate(manifest["spec"]), DataAppStatus.model_validate(manifest.get("status") or {})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InvalidAppError(f"spec.{where}: {first['msg']}") from error
+        raise InvalidAppError(_first(error)) from error
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing that is wrong, in words: where and what."""
+    first = error.errors()[0]
+    of = "status" if error.title.endswith("Status") else "spec"
+    return f"{'.'.join([of, *(str(part) for part in first['loc'])])}: {first['msg']}"
+
+
+def _releases(manifests: Iterable[Json]) -> dict[ReleaseKey, ReleaseFacts]:
+    """The records by environment and number. One that this version cannot read is as good as deleted."""
+    found = {}
+    for manifest in manifests:
+        try:
+            facts = parse.release(manifest)
+        except ValidationError as error:
+            log.warning("%s is passed over: %s", manifest["metadata"]["name"], _first(error))
+            continue
+        found[facts.spec.environment, facts.spec.number] = facts
+    return found

@@ -30,6 +30,16 @@ def release_key(manifest: Json) -> ReleaseKey | None:
     return (labels.get(names.LABEL_ENVIRONMENT, ""), int(number)) if number.isdigit() else None
 
 
+def belongs_to(manifest: Json, uid: str) -> bool:
+    """Whether an object is owned by the one with this uid (and not by an earlier one of the same name)."""
+    return any(owner.get("uid") == uid for owner in manifest["metadata"].get("ownerReferences") or [])
+
+
+def is_orphan(manifest: Json) -> bool:
+    """Nobody owns it: a pod that outlives its ReplicaSet, as we wanted."""
+    return not manifest["metadata"].get("ownerReferences")
+
+
 def _object(manifest: Json) -> dict[str, Any]:
     metadata = manifest["metadata"]
     return {
@@ -94,6 +104,7 @@ def pod(manifest: Json) -> PodFacts:
     return PodFacts(
         **_object(manifest),
         slot=(manifest["metadata"].get("labels") or {}).get(names.LABEL_SLOT, ""),
+        over=lost,
         ip=status.get("podIP"),
         ready=is_ready and not lost,
         unready_since=None if is_ready or not since else instant(since),

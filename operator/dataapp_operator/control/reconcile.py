@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from dataapp_operator.api.base import timestamp
 from dataapp_operator.api.conditions import READY, STALLED, Condition, settle
 from dataapp_operator.api.reasons import Reason
-from dataapp_operator.api.status import DataAppStatus
 from dataapp_operator.control.apply import Applier
 from dataapp_operator.control.background import AppKey, Workbench
 from dataapp_operator.control.observe import InvalidAppError, Observer
@@ -22,7 +21,7 @@ from dataapp_operator.kube.errors import Conflict, KubeError, LeaseLost, Missing
 from dataapp_operator.kube.kinds import DATAAPP, HTTPROUTE
 from dataapp_operator.kube.queue import Failed, Ok, RequeueAfter, Result
 from dataapp_operator.kube.store import Store
-from dataapp_operator.plan.actions import Plan
+from dataapp_operator.plan.actions import Action, Delete, Plan
 from dataapp_operator.plan.decide import decide
 from dataapp_operator.plan.facts import Observed
 from dataapp_operator.plan.upkeep import live
@@ -119,9 +118,7 @@ class Reconciler:
             try:
                 await self._applier.act(app[0], action)
             except Rejected as error:
-                manifest = getattr(action, "manifest", None)
-                what = f"{manifest['kind']} {manifest['metadata']['name']}" if manifest else str(action)
-                refusals[what] = error.message
+                refusals[_named(action)] = error.message
         return refusals
 
     async def _write(self, observed: Observed, plan: Plan) -> None:
@@ -130,6 +127,9 @@ class Reconciler:
                 await self._applier.record(observed.namespace, record)
             except Missing:
                 log.info("%s/%s: the record %s was deleted", observed.namespace, observed.name, record.name)
+            except Rejected as error:
+                # A projection that cannot be written must not hold up the release that it tells of.
+                log.error("%s/%s: the record %s: %s", observed.namespace, observed.name, record.name, error)  # noqa: TRY400
         if plan.status != observed.status:
             await self._applier.status(observed.namespace, observed.name, observed.resource_version, plan.status.wire())
 
@@ -145,7 +145,11 @@ class Reconciler:
         if manifest is None:
             return Outcome(Ok(), "gone")
         metadata = manifest["metadata"]
-        known = [Condition.model_validate(c) for c in (manifest.get("status") or {}).get("conditions") or []]
+        before = manifest.get("status") or {}
+        try:
+            known = [Condition.model_validate(c) for c in before.get("conditions") or []]
+        except ValueError:
+            known = []
         wanted = [
             Condition.model_validate(
                 {
@@ -159,16 +163,21 @@ class Reconciler:
             )
             for kind in (READY, STALLED)
         ]
-        try:
-            before = DataAppStatus.model_validate(manifest.get("status") or {})
-        except ValueError:
-            before = DataAppStatus()
-        status = before.model_copy(
-            update={"conditions": settle(wanted, known), "observed_generation": metadata["generation"]}
-        )
+        # Onto the status as it is, which this version perhaps cannot read: it is the only memory there is.
+        status = before | {
+            "conditions": [condition.wire() for condition in settle(wanted, known)],
+            "observedGeneration": metadata["generation"],
+        }
         if status != before:
-            await self._applier.status(*app, metadata["resourceVersion"], status.wire())
+            await self._applier.status(*app, metadata["resourceVersion"], status)
         return Outcome(Ok(), "invalid")
+
+
+def _named(action: Action) -> str:
+    """The object an action is about: "Kind name"."""
+    if isinstance(action, Delete):
+        return f"{action.kind} {action.name}"
+    return f"{action.manifest['kind']} {action.manifest['metadata']['name']}"
 
 
 __all__ = ["KubeError", "Outcome", "Reconciler"]

@@ -35,11 +35,10 @@ _METADATA = (
 
 def _base(manifest: Json) -> Json:
     metadata = manifest["metadata"]
-    return {
-        "apiVersion": manifest["apiVersion"],
-        "kind": manifest["kind"],
-        "metadata": {key: metadata[key] for key in _METADATA if key in metadata},
-    }
+    kept = {key: metadata[key] for key in _METADATA if key in metadata}
+    if metadata.get("ownerReferences"):
+        kept["ownerReferences"] = [{"uid": owner["uid"]} for owner in metadata["ownerReferences"]]
+    return {"apiVersion": manifest["apiVersion"], "kind": manifest["kind"], "metadata": kept}
 
 
 def _whole(manifest: Json) -> Json:

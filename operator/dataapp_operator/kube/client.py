@@ -100,7 +100,7 @@ class ApiCluster:
         resource_version: str | None = None,
         propagation: str | None = None,
         grace_seconds: int | None = None,
-    ) -> None:
+    ) -> bool:
         preconditions = {"uid": uid, "resourceVersion": resource_version}
         options = {
             "apiVersion": "v1",
@@ -111,9 +111,11 @@ class ApiCluster:
         }
         body = {key: value for key, value in options.items() if value is not None}
         try:
-            await self._write("delete", kind, "DELETE", kind.path(namespace, name), body)
+            answer = await self._write("delete", kind, "DELETE", kind.path(namespace, name), body)
         except Missing:
-            return
+            return True
+        # What is gone at once is answered with a Status, what still has to end with the object itself.
+        return answer.get("kind") == "Status"
 
     async def log(self, namespace: str, pod: str, container: str, *, tail_lines: int, previous: bool = False) -> str:
         query = {"container": container, "tailLines": str(tail_lines), "limitBytes": str(LOG_BYTES)}

@@ -52,9 +52,10 @@ class Cluster(Protocol):
         resource_version: str | None = None,
         propagation: str | None = None,
         grace_seconds: int | None = None,
-    ) -> None:
+    ) -> bool:
         """Ask for the deletion of this one incarnation; one that is gone already is fine, another one is `Conflict`.
 
+        True when it is gone now; False when it is still there, being ended (a pod's grace, a finalizer).
         `propagation` is Orphan, Background or Foreground; `grace_seconds` a pod's grace. None: the kind's default.
         """
 

@@ -76,6 +76,12 @@ class Store:
         """Take in the answer to a write of ours; ignored when something newer is known."""
         return self._keep(kind_of(manifest), manifest)
 
+    def forget(self, kind: Kind, namespace: str | None, name: str, *, uid: str) -> tuple[Change, ...]:
+        """Take in that this incarnation is gone, as the answer to our deletion says; the watch tells it again later."""
+        place = (namespace or "", name)
+        known = self._shelves[kind].entries.get(place)
+        return self._remove(kind, place) if known and known.manifest["metadata"].get("uid") == uid else ()
+
     def replace(self, kind: Kind, items: Iterable[Manifest], resource_version: int) -> tuple[Change, ...]:
         """Take in a LIST of the whole kind, consistent at `resource_version`; answers what it corrected."""
         shelf = self._shelves[kind]

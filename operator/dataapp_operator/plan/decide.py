@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from dataapp_operator.api.status import DataAppStatus
-from dataapp_operator.plan import environment, names, summary
+from dataapp_operator.plan import environment, summary
 from dataapp_operator.plan.actions import Plan, Record
 from dataapp_operator.plan.facts import Observed
-from dataapp_operator.plan.scene import Draft, Scene
+from dataapp_operator.plan.scene import Draft, Scene, host_of
 
 
 def decide(observed: Observed) -> Plan:
@@ -44,16 +44,13 @@ def _scenes(observed: Observed) -> Iterator[tuple[Scene, str | None]]:
     wanted = set()
     for env in observed.spec.environments:
         cls = observed.classes.get(env.of_class)
-        host = env.host or (
-            names.host(cls, app=observed.name, namespace=observed.namespace, environment=env.name) if cls else ""
-        )
-        yield Scene(observed, env, cls, observed.status.environment(env.name), host), earlier
+        yield Scene(observed, env, cls, observed.status.environment(env.name), host_of(observed, env)), earlier
         earlier = env.name
         wanted.add(env.name)
     for memory in observed.status.environments:
         if memory.name not in wanted:
-            cls = observed.classes.get(memory.name) or next(iter(observed.classes.values()), None)
-            yield Scene(observed, None, cls, memory, memory.host or ""), None
+            # Which class it had, only the spec knew: its routes stay as they are.
+            yield Scene(observed, None, None, memory, memory.host or ""), None
 
 
 def _still_there(draft: Draft) -> bool:

@@ -8,39 +8,35 @@ import re
 
 from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.base import seconds, timestamp
-from dataapp_operator.api.environmentclass import EnvironmentClassSpec
+from dataapp_operator.api.dataapp import Environment
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Artefact
 from dataapp_operator.plan import desired, names, phases, record, upkeep, words
 from dataapp_operator.plan.actions import CreateRelease
 from dataapp_operator.plan.facts import GatewayFacts
-from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene
+from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene, host_of
 
 _HOST = re.compile(r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")
 _LOOK_AGAIN = 15
 """Seconds until something outside that a person must mend is looked at again (its change also wakes us)."""
+MOST_LEAVING = 24
+"""Old releases of an environment that may drain or be removed at once: status holds 32."""
 
 
 def step(scene: Scene, *, last_number: int, earlier: str | None) -> Draft:
     """What to do about one environment. ``earlier``: the environment that must have a release first."""
     draft = Draft(memory=scene.memory, now=scene.now, last_number=last_number)
     cls = scene.cls
-    if cls is None:
-        if scene.environment is not None:
-            draft.stall(
-                Reason.CLASS_MISSING,
-                f"there is no EnvironmentClass {scene.environment.of_class!r}. Choose one of those that"
-                f" `kubectl get environmentclasses` lists ({_list(scene)}), or ask the platform team for it",
-            )
-        draft.wake_in(_LOOK_AGAIN)
-        return draft
-    gateway = scene.observed.gateways.get(cls.gateway, GatewayFacts(exists=False))
-    trouble = _outside_trouble(scene, cls, gateway)
+    gateway = (
+        scene.observed.gateways.get(cls.gateway, GatewayFacts(exists=False)) if cls else GatewayFacts(exists=False)
+    )
+    trouble = None if scene.environment is None else _outside_trouble(scene, scene.environment, gateway)
     if trouble is not None:
         draft.stall(*trouble)
         draft.wake_in(_LOOK_AGAIN)
         return draft
-    draft.update(host=scene.host, url=names.url(cls, scene.host))
+    if cls is not None:
+        draft.update(host=scene.host, url=names.url(cls, scene.host))
     upkeep.ensure(scene, draft, cls)
     if scene.memory.intent is None:
         upkeep.ensure_weights(scene, draft, cls)
@@ -50,7 +46,7 @@ def step(scene: Scene, *, last_number: int, earlier: str | None) -> Draft:
     elif scene.memory.candidate is not None:
         phases.advance(scene, draft, scene.memory.candidate, gateway)
         _supersede_if_stuck(scene, draft, scene.memory.candidate, earlier)
-    elif not scene.observed.rejections:
+    elif not scene.refusals():
         _choose(scene, draft, earlier)
     upkeep.drain(scene, draft)
     upkeep.ask_fronts(scene, draft)
@@ -60,8 +56,11 @@ def step(scene: Scene, *, last_number: int, earlier: str | None) -> Draft:
     return draft
 
 
-def _outside_trouble(scene: Scene, cls: EnvironmentClassSpec, gateway: GatewayFacts) -> tuple[Reason, str] | None:
+def _outside_trouble(scene: Scene, environment: Environment, gateway: GatewayFacts) -> tuple[Reason, str] | None:
     """What only people outside the app can mend, before anything is done for it."""
+    cls = scene.cls
+    if cls is None:
+        return Reason.CLASS_MISSING, _no_class(scene, environment.of_class)
     ref = f"{cls.gateway.namespace}/{cls.gateway.name}"
     if not scene.observed.gateway_api:
         return (
@@ -96,7 +95,7 @@ def _outside_trouble(scene: Scene, cls: EnvironmentClassSpec, gateway: GatewayFa
                 " platform team to mend previewHostTemplate in the EnvironmentClass, or give the app a shorter name"
             ),
         )
-    holder = scene.observed.host_holders.get(scene.host)
+    holder = scene.observed.host_holders.get(scene.host) or _sibling(scene, environment)
     if holder is not None:
         return (
             Reason.HOST_TAKEN,
@@ -105,8 +104,30 @@ def _outside_trouble(scene: Scene, cls: EnvironmentClassSpec, gateway: GatewayFa
     return None
 
 
-def _list(scene: Scene) -> str:
-    return ", ".join(sorted(scene.observed.classes)) or "there is none yet"
+def _no_class(scene: Scene, name: str) -> str:
+    if name in scene.observed.unreadable:
+        return (
+            f"the EnvironmentClass {name!r} cannot be read ({scene.observed.unreadable[name]}). Ask the platform team to"
+            " mend it"
+        )
+    known = ", ".join(sorted(scene.observed.classes)) or "there is none yet"
+    return (
+        f"there is no EnvironmentClass {name!r}. Choose one of those that `kubectl get environmentclasses` lists"
+        f" ({known}), or ask the platform team for it"
+    )
+
+
+def _sibling(scene: Scene, environment: Environment) -> str | None:
+    """Another environment of this app that has the host: it had it before, or it comes first in the list."""
+    mine, before = scene.memory.host == scene.host, True
+    for other in scene.observed.spec.environments:
+        if other.name == environment.name:
+            before = False
+        elif host_of(scene.observed, other) == scene.host:
+            theirs = scene.observed.status.environment(other.name).host == scene.host
+            if theirs > mine or (theirs == mine and before):
+                return f"environment {other.name} of this app"
+    return None
 
 
 def _choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
@@ -126,8 +147,26 @@ def _choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
     if failed is not None:
         draft.wait(Reason.RELEASE_FAILED, f"r{failed.release} failed and is not tried again: {failed.reason}")
         return
+    if scene.observed.strangers and memory.stable is None:
+        some = ", ".join(scene.observed.strangers[:3])
+        draft.wait(
+            Reason.STARTING,
+            f"waiting until the parts of a deleted app of this name are gone ({some}). The cluster removes them by itself;"
+            " where they were kept on purpose, delete them",
+        )
+        draft.wake_in(_LOOK_AGAIN)
+        return
     if _same_still_here(scene, wish):
         draft.wait(Reason.STARTING, "waiting until an earlier try of the same release is removed")
+        return
+    old = {d.release: d.forced_at for d in memory.draining if d.release not in memory.removing}
+    if len(old) + len(memory.removing) >= MOST_LEAVING:
+        draft.wait(
+            Reason.STARTING,
+            f"{len(old) + len(memory.removing)} older releases still have open sessions or are being removed; the next one"
+            " begins when one of them has ended",
+            until=min(old.values(), default=None),
+        )
         return
     spec = _spec_for(scene, source.stable if source else None, earlier)
     if spec is None:
@@ -142,6 +181,8 @@ def _choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
     draft.last_number = max(draft.last_number, spec.number)
     draft.update(
         candidate=spec.number,
+        # A promotion that was given up, and is wanted again while its sessions go on, is on its way back.
+        draining=tuple(d for d in draft.memory.draining if d.release != spec.number),
         artefacts=(
             *(a for a in draft.memory.artefacts if a.release != spec.number),
             Artefact(release=spec.number, image=spec.image, config_hash=spec.config_hash),
@@ -227,7 +268,7 @@ def _depart(scene: Scene, draft: Draft) -> None:
 
 def _refused(scene: Scene, draft: Draft) -> None:
     """Objects that the API server refuses for what they say: a person must act, nothing is retried in a hurry."""
-    for what, said in sorted(scene.observed.rejections.items()):
+    for what, said in sorted(scene.refusals().items()):
         quota = words.quota(said)
         if quota is not None:
             draft.stall(Reason.QUOTA_EXCEEDED, quota)

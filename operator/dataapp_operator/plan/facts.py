@@ -67,6 +67,8 @@ class PodFacts(ObjectFacts):
     """A slot's pod. ``unready_since`` is None while it is ready."""
 
     slot: str = "s0"
+    over: bool = False
+    """It has ended and will not come back (evicted, say); the object stays, another pod takes its place."""
     ip: str | None = None
     ready: bool = False
     unready_since: datetime | None = None
@@ -86,7 +88,7 @@ class SlotFacts:
     @property
     def pod(self) -> PodFacts | None:
         """The pod that counts: the living one."""
-        return next((p for p in self.pods if not p.deleting), None)
+        return next((p for p in self.pods if not p.deleting and not p.over), None)
 
     @property
     def ready(self) -> bool:
@@ -195,4 +197,8 @@ class Observed:
     fronts: Mapping[str, FrontFacts] = field(default_factory=dict)
     logs: Mapping[ReleaseKey, LogFacts] = field(default_factory=dict)
     rejections: Mapping[str, str] = field(default_factory=dict)
-    """Objects (kind/name) the API server refused for this generation, with its words."""
+    """Objects ("Kind name") the API server refused in this pass, with its words."""
+    strangers: tuple[str, ...] = ()
+    """Objects ("Kind name") that carry this app's label and belong to another object of its name: a deleted one."""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """EnvironmentClasses this version cannot read, and why."""

@@ -12,7 +12,7 @@ from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import SCALE, Draining, Intent, Quarantined, Weight
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.plan import names, record, upkeep, words
-from dataapp_operator.plan.actions import ObserveGateway, ReadLog, StartCheck
+from dataapp_operator.plan.actions import ObserveGateway, ReadLog, StartCheck, Target
 from dataapp_operator.plan.facts import CheckFacts, GatewayFacts, LogFacts
 from dataapp_operator.plan.health import Health, Outlook
 from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene, since
@@ -27,6 +27,8 @@ BAKE_CHECK = 5
 """Seconds between two session checks while baking."""
 BAKE_UNREADY = 10
 """Seconds a replica may be not ready while baking."""
+UNPROVED = 300
+"""Seconds after its bake in which no session was seen to work, until a person is told."""
 FAILURES_TO_ROLL_BACK = 2
 """Session checks that fail in a row before a baking release is taken back."""
 
@@ -54,7 +56,8 @@ def _deploying(scene: Scene, draft: Draft, number: int) -> None:
     if spec is None:
         _drop(scene, draft, number, Reason.RECORD_DELETED, "its record (AppRelease) was deleted before it was released")
         return
-    began = since(scene.memory, scene.now)
+    # Without a deadline it was somebody else's turn: what the app may take begins now.
+    began = since(scene.memory, scene.now) if scene.memory.deadline else scene.now
     states = scene.health(number, began)
     failed = next((h for _, h in states if h.outlook is Outlook.FAILED), None)
     if failed is not None:
@@ -70,7 +73,11 @@ def _deploying(scene: Scene, draft: Draft, number: int) -> None:
         return
     label, slow = next((label, h) for label, h in states if h.outlook is Outlook.COMING)
     limit = seconds(spec.plan.probe.startup) + PROGRESS_ALLOWANCE
-    deadline = instant(scene.memory.deadline) if scene.memory.deadline else began + timedelta(seconds=limit)
+    deadline = instant(scene.memory.deadline) if scene.memory.deadline else scene.now
+    created = all(slot.replicaset is not None for slot in scene.needed(number).values())
+    if scene.memory.deadline is None or (scene.now >= deadline and not created):
+        deadline = scene.now + timedelta(seconds=limit)
+        draft.update(phase_since=timestamp(scene.now), deadline=timestamp(deadline))
     if scene.now >= deadline:
         _fail_with_log(scene, draft, number, _too_late(slow, limit))
         return
@@ -78,7 +85,7 @@ def _deploying(scene: Scene, draft: Draft, number: int) -> None:
         draft.stall(slow.reason, slow.message)
         draft.wake_in(10)
         return
-    draft.wait(slow.reason, f"r{number} ({label}): {slow.message}", until=deadline)
+    draft.wait(slow.reason, f"r{number} ({label}): {slow.message}", until=deadline, calmly=True)
 
 
 def _too_late(slow: Health, limit: int) -> Health:
@@ -115,6 +122,10 @@ def _checking(scene: Scene, draft: Draft, number: int) -> None:
         _fail(scene, draft, number, Reason.SESSION_FAILED, check.message, _PUSH)
         return
     deadline = instant(scene.memory.deadline) if scene.memory.deadline else scene.now
+    if scene.now >= deadline and check.verdict is None and (check.running or _whom(scene, number)):
+        # Nobody was there to look (the operator was away), or the first look is not over: the time begins now.
+        deadline = scene.now + timedelta(seconds=CHECK_DEADLINE)
+        draft.update(deadline=timestamp(deadline))
     if scene.now >= deadline:
         what = check.message or check.measured or "no session could be opened"
         _fail(
@@ -143,7 +154,7 @@ def _want_check(scene: Scene, draft: Draft, number: int, check: CheckFacts, *, p
         if scene.now < due:
             draft.wake_at.append(due)
             return
-    targets = tuple(t for t in scene.targets(number) if t.slot in names.slot_labels(spec.plan.slots))
+    targets = _whom(scene, number)
     if targets:
         draft.background.append(
             StartCheck(
@@ -155,6 +166,14 @@ def _want_check(scene: Scene, draft: Draft, number: int, check: CheckFacts, *, p
                 targets=targets,
             )
         )
+
+
+def _whom(scene: Scene, number: int) -> tuple[Target, ...]:
+    """The living pod of every slot; nobody while one is missing: half a check would prove half of it."""
+    slots = scene.needed(number)
+    living = {label: slot.pod for label, slot in slots.items()}
+    found = [Target(slot=label, pod=pod.name, ip=pod.ip) for label, pod in living.items() if pod and pod.ip]
+    return tuple(found) if len(found) == len(slots) else ()
 
 
 def _begin_switch(scene: Scene, draft: Draft, number: int) -> None:
@@ -224,8 +243,8 @@ def _lost(scene: Scene, number: int) -> bool:
     """A needed replica has been away for longer than a blink."""
     for slot in scene.needed(number).values():
         pod = slot.pod
-        if slot.ready:
-            continue
+        if slot.ready or (pod is not None and pod.ready):
+            continue  # a Service that somebody deleted is made again in this pass
         if pod is None or pod.unready_since is None:
             return (scene.now - since(scene.memory, scene.now)).total_seconds() > BAKE_UNREADY
         if (scene.now - pod.unready_since).total_seconds() > BAKE_UNREADY:
@@ -296,12 +315,31 @@ def _baking(scene: Scene, draft: Draft, number: int) -> None:
         _roll_back(scene, draft, number, Reason.NOT_READY, "a replica stopped answering on its port")
         return
     deadline = instant(scene.memory.deadline) if scene.memory.deadline else scene.now
-    if scene.now >= deadline and check.failed_in_row == 0 and scene.ready(number):
+    if scene.now >= deadline and check.failed_in_row == 0 and _proved(scene, number, check) and scene.ready(number):
         draft.update(stable=number, candidate=None)
         draft.enter(Phase.RELEASED, f"{scene.env}: r{number} is released")
         return
     _want_check(scene, draft, number, check, pause=BAKE_CHECK)
-    _say_baking(scene, draft, number)
+    if scene.now < deadline:
+        _say_baking(scene, draft, number)
+        return
+    kept = f"r{number} serves everybody; r{scene.memory.stable} is kept until a session on r{number} is seen to work"
+    told = f"{kept}; so far: {check.message}" if check.message else kept
+    if scene.now >= deadline + timedelta(seconds=UNPROVED):
+        draft.stall(Reason.SESSION_INCONCLUSIVE, f"{told}. Open the app and see whether it answers")
+    else:
+        draft.wait(Reason.BAKING, told)
+    draft.wake_in(BAKE_CHECK)
+
+
+def _proved(scene: Scene, number: int, check: CheckFacts) -> bool:
+    """A session worked since the bake began: no news is not good news. (Without a record there is nothing to ask by.)"""
+    spec = scene.spec(number)
+    if spec is None:
+        return True
+    if check.verdict is not Verdict.PASS or check.finished_at is None:
+        return False
+    return check.finished_at >= since(scene.memory, scene.now) or seconds(spec.plan.bake) == 0
 
 
 def _roll_back(scene: Scene, draft: Draft, number: int, reason: Reason, message: str) -> None:

@@ -28,7 +28,7 @@ def ended(scene: Scene, number: int, *, phase: Phase, reason: Reason, message: s
         update={
             "phase": str(phase),
             "reason": str(reason),
-            "message": message,
+            "message": message[:4096],
             "next_step": next_step,
             "summary": f"{reason}: {message}"[:512],
             "weight": "0",
@@ -57,21 +57,27 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
     phase = _phase(draft, number, before, removed=removed)
     draining = next((d for d in memory.draining if d.release == number), None)
     weight = next((w.weight for w in memory.weights if w.release == number), 0)
-    moving = bool(memory.draining) or memory.candidate is not None
+    leaving = number in scene.memory.removing
+    counted = draining is not None or (number == memory.candidate and memory.phase == Phase.BAKING)
     update: dict[str, object] = {
         "phase": phase,
         "weight": f"{weight * 100 // SCALE}%" if weight else "0",
-        "sessions": 0 if removed else scene.sessions(number) if moving else None,
+        "sessions": 0 if removed else before.sessions if leaving else scene.sessions(number) if counted else None,
         "summary": before.summary,
         "slots": ()
         if removed or phase in _ENDED
+        else before.slots  # being taken apart: what it was is of more interest than each step
+        if leaving
         else tuple(SlotStatus(name=label, ready=slot.ready) for label, slot in scene.needed(number).items()),
         "timeline": _timeline(before, phase, scene),
     }
-    if scene.cls is not None:
-        update["preview_url"] = None if removed else names.url(scene.cls, upkeep.preview_host(scene, number, scene.cls))
+    if removed:
+        update["preview_url"] = None
+    elif scene.cls is not None:
+        update["preview_url"] = names.url(scene.cls, upkeep.preview_host(scene, number, scene.cls))
     if phase in {Phase.FAILED, Phase.ROLLED_BACK, Phase.SUPERSEDED}:
         return before.model_copy(update=update)
+    update["next_step"] = None
     if number == memory.candidate:
         update["checks"] = _checks(before.checks, scene.observed.checks.get((scene.env, number)))
         wait = memory.waiting_for

@@ -19,6 +19,8 @@ from dataapp_operator.plan import health, names
 from dataapp_operator.plan.actions import Action, Background, Target
 from dataapp_operator.plan.facts import FrontFacts, Observed, ReleaseFacts, SlotFacts
 
+CALM = 5
+"""Seconds for which a wait is not described more closely."""
 PROGRESS_ALLOWANCE = 300
 """Seconds a release may take beyond its start-up time: pulling, scheduling, a slow disk."""
 
@@ -92,13 +94,22 @@ class Scene:
         """The pods of a release that can be asked."""
         found = []
         for label, slot in sorted(self.slots(number).items()):
-            found += [Target(slot=label, pod=pod.name, ip=pod.ip) for pod in slot.pods if pod.ip]
+            found += [Target(slot=label, pod=pod.name, ip=pod.ip) for pod in slot.pods if pod.ip and not pod.over]
         return tuple(found)
 
     def fronts(self, number: int) -> list[FrontFacts]:
         """What the fronts of a release's pods said; an unknown one for a pod that was not asked yet."""
-        pods = [pod for slot in self.slots(number).values() for pod in slot.pods]
+        pods = [pod for slot in self.slots(number).values() for pod in slot.pods if not pod.over]
         return [self.observed.fronts.get(pod.name, FrontFacts()) for pod in pods]
+
+    def refusals(self) -> dict[str, str]:
+        """What the API server refused of this environment: "Kind name" and its words."""
+        own = names.weights_route(self.app, self.env)
+        return {
+            what: said
+            for what, said in self.observed.rejections.items()
+            if what.partition(" ")[2] == own or what.partition(" ")[2].startswith(f"{own}-")
+        }
 
     def sessions(self, number: int) -> int | None:
         """Open sessions of a release; None when any of its fronts could not be asked."""
@@ -132,12 +143,19 @@ class Draft:
         self.update(phase=str(phase), phase_since=timestamp(self.now), deadline=deadline, waiting_for=None)
         self.notes.append(note)
 
-    def wait(self, reason: Reason, message: str, *, until: datetime | str | None = None) -> None:
-        """Say what is waited for. The beginning of a wait for the same thing is kept."""
+    def wait(self, reason: Reason, message: str, *, until: datetime | str | None = None, calmly: bool = False) -> None:
+        """Say what is waited for. The beginning of a wait for the same thing is kept.
+
+        ``calmly``: the steps of the first seconds are not told one by one; each would be two writes that nobody reads.
+        """
         before = self.memory.waiting_for
         since = before.since if before and before.reason == reason else timestamp(self.now)
+        told = instant(since) + timedelta(seconds=CALM)
+        if calmly and before and before.reason == reason and self.now < told:
+            message = before.message
+            self.wake_at.append(told)
         text = timestamp(until) if isinstance(until, datetime) else until
-        self.update(waiting_for=WaitingFor(reason=str(reason), message=message, since=since, until=text))
+        self.update(waiting_for=WaitingFor(reason=str(reason), message=message[:2048], since=since, until=text))
         if text:
             self.wake_at.append(instant(text))
 
@@ -153,6 +171,14 @@ class Draft:
     def remove(self, numbers: Iterable[int]) -> None:
         """Put releases on the list of those whose parts are removed (from the next pass on)."""
         self.update(removing=tuple(sorted({*self.memory.removing, *numbers})))
+
+
+def host_of(observed: Observed, environment: Environment) -> str:
+    """The host of an environment; empty while its class is not there to say."""
+    cls = observed.classes.get(environment.of_class)
+    if environment.host or cls is None:
+        return environment.host or ""
+    return names.host(cls, app=observed.name, namespace=observed.namespace, environment=environment.name)
 
 
 def since(memory: EnvironmentStatus, now: datetime) -> datetime:

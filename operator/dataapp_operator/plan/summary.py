@@ -6,7 +6,7 @@ from dataapp_operator.api.base import timestamp
 from dataapp_operator.api.conditions import LAST_RELEASE_FAILED, READY, RECONCILING, STALLED, Condition, settle
 from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.status import EnvironmentStatus, Summary
-from dataapp_operator.plan import upkeep
+from dataapp_operator.plan import names, words
 from dataapp_operator.plan.health import Outlook
 from dataapp_operator.plan.scene import Draft, Scene, since
 
@@ -14,7 +14,7 @@ from dataapp_operator.plan.scene import Draft, Scene, since
 def summarise(drafts: Sequence[Draft]) -> Summary:
     """The columns of ``kubectl get dataapps``."""
     memories = [draft.memory for draft in drafts]
-    serving = [(m.name, upkeep.target(m)) for m in memories if m.weights]
+    serving = [(m.name, m.weights[0].release) for m in memories if m.weights]
     moving = [f"{m.name} r{m.candidate} {str(m.phase).lower()}" for m in memories if m.candidate is not None]
     moving += [f"{m.name} r{d.release} draining" for m in memories for d in m.draining if d.release != m.stable]
     waits = [m.waiting_for.since for m in memories if m.waiting_for]
@@ -39,7 +39,7 @@ def conditions(pairs: Sequence[tuple[Scene, Draft]]) -> tuple[Condition, ...]:
     elif waiting:
         wait = waiting[0].waiting_for
         assert wait is not None  # noqa: S101 - filtered above
-        wanted.append(("True", RECONCILING, Reason(wait.reason), f"{waiting[0].name}: {wait.message}"))
+        wanted.append(("True", RECONCILING, wait.reason, f"{waiting[0].name}: {wait.message}"))
     failed = _last_failed([d.memory for _, d in pairs])
     if failed is not None:
         wanted.append(("True", LAST_RELEASE_FAILED, Reason.RELEASE_FAILED, failed))
@@ -61,7 +61,7 @@ def conditions(pairs: Sequence[tuple[Scene, Draft]]) -> tuple[Condition, ...]:
     )
 
 
-def _ready(pairs: Sequence[tuple[Scene, Draft]]) -> tuple[str, str, Reason, str]:
+def _ready(pairs: Sequence[tuple[Scene, Draft]]) -> tuple[str, str, str, str]:
     serving = []
     for scene, draft in pairs:
         if scene.environment is None:
@@ -71,7 +71,7 @@ def _ready(pairs: Sequence[tuple[Scene, Draft]]) -> tuple[str, str, Reason, str]
             if draft.trouble is not None:
                 return ("False", READY, *_trouble(draft))
             wait = memory.waiting_for
-            reason = Reason(wait.reason) if wait else Reason.STARTING
+            reason = wait.reason if wait else Reason.STARTING
             return ("False", READY, reason, f"{memory.name}: {wait.message if wait else 'the first release begins'}")
         number = memory.weights[0].release
         if not scene.any_ready(number):
@@ -81,13 +81,17 @@ def _ready(pairs: Sequence[tuple[Scene, Draft]]) -> tuple[str, str, Reason, str]
                 Reason.UNAVAILABLE,
                 f"{memory.name}: no replica of r{number} answers now{_because(scene, number)}",
             )
+        route = scene.observed.routes.get(names.weights_route(scene.app, scene.env))
+        if route is not None and route.accepted is False:
+            why = f"the gateway does not accept the app's route: {words.gateway(route.words)}"
+            return ("False", READY, Reason.GATEWAY_REJECTED, f"{memory.name}: {why}")
         image = memory.artefact(number)
         digest = f" ({image.image.rsplit('@sha256:', 1)[-1][:7]})" if image else ""
         serving.append(f"{memory.name} serves r{number}{digest}")
     return ("True", READY, Reason.RELEASED, ", ".join(serving))
 
 
-def _trouble(draft: Draft) -> tuple[Reason, str]:
+def _trouble(draft: Draft) -> tuple[str, str]:
     """What a person must mend, and in which environment."""
     assert draft.trouble is not None  # noqa: S101 - the caller looked
     reason, message = draft.trouble

@@ -52,15 +52,15 @@ def leaving(memory: EnvironmentStatus) -> set[int]:
     return numbers - {target(memory)}
 
 
-def ensure(scene: Scene, draft: Draft, cls: EnvironmentClassSpec) -> None:
-    """Keep the workload and routes of every live release as they should be."""
+def ensure(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None) -> None:
+    """Keep the workload and routes of every live release as they should be; without a class, routes as they are."""
     for number in sorted(live(scene.memory)):
         _ensure_workload(scene, draft, number)
-        if all(slot.service is not None for slot in scene.needed(number).values()):
+        if cls is not None and all(slot.service is not None for slot in scene.needed(number).values()):
             _ensure_release_routes(scene, draft, number, cls)
 
 
-def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec) -> bool:
+def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None) -> bool:
     """Keep the weights route as the memory says. True when it already is."""
     number = target(scene.memory)
     name = names.weights_route(scene.app, scene.env)
@@ -68,6 +68,8 @@ def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec) -> boo
     if number is None:
         if known is not None and not known.deleting:
             draft.actions.append(_delete_route(known))
+        return False
+    if cls is None:
         return False
     wanted = routes.weights_spec(
         app=scene.app,
@@ -80,8 +82,9 @@ def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec) -> boo
         plan=scene.memory.intent.plan if scene.memory.intent else scene.memory.plan,
     )
     able = scene.any_ready(number) if number == scene.memory.stable else scene.ready(number)
-    if scene.memory.intent is not None and not able:
-        # Weight only for a release that can take it: it lost a slot since the switch was decided. Wait and see.
+    pinned = names.release(scene.app, scene.env, number) in scene.observed.routes
+    if scene.memory.intent is not None and not (able and pinned):
+        # Weight only for a release that can take it: it lost a slot (or its pins) since the switch was decided. Wait.
         return known is not None and known.spec == wanted
     return _ensure_route(scene, draft, name, names.labels(scene.app, scene.env), wanted)
 

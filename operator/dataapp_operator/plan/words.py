@@ -11,7 +11,7 @@ _LACKS = {
     "cpu": "not enough free CPU",
     "memory": "not enough free memory",
     "ephemeral-storage": "not enough free disk",
-    "pods": "as many pods as the machine may run",
+    "pods": "every machine runs as many pods as it may",
 }
 _PULL = {
     r"unauthorized|authorization failed|denied|\b40[13]\b": "the registry does not let the cluster read it, or does not"
@@ -47,7 +47,7 @@ def quota(said: str) -> str | None:
 
 def unschedulable(said: str) -> str:
     """Why no node takes a pod: what is short, else the scheduler's own words without its remarks on preemption."""
-    short = dict.fromkeys(re.findall(r"(?:Insufficient |Too many )([a-z0-9./-]+)", said))
+    short = dict.fromkeys(re.findall(r"(?:Insufficient |Too many )([a-z0-9./-]*[a-z0-9])", said))
     if short:
         return ", ".join(_LACKS.get(what, f"not enough {what}") for what in short)
     return re.split(r"[.,]? (?:preemption|no new claims)", said, maxsplit=1)[0].rstrip(". ")

@@ -1,0 +1,209 @@
+"""Routes: which request reaches which slot, read as a gateway that searches (Go) and one that matches whole (Envoy)."""
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataapp_operator.api.environmentclass import GatewayRef
+from dataapp_operator.plan import names, routes
+
+GW = GatewayRef(namespace="gateways", name="public", section_name="http")
+BOTH = pytest.mark.parametrize("matches", [re.search, re.fullmatch], ids=["search", "whole"])
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("header", "hit", "why"),
+    [
+        ("dataapp-sales-prod=13.0", True, "alone"),
+        ("a=b; dataapp-sales-prod=13.0", True, "after another"),
+        ("a=b;dataapp-sales-prod=13.0", True, "without a space"),
+        ("dataapp-sales-prod=13.0; a=b", True, "before another"),
+        ("dataapp-sales-prod=13.0;a=b", True, "before another without a space"),
+        ("x=dataapp; dataapp-sales-prod=13.0; y=1", True, "between two"),
+        ("dataapp-sales-prod=12.0; dataapp-sales-prod=13.0", True, "two pins: either may count"),
+        ("dataapp-sales-prod=113.0", False, "another release that ends alike"),
+        ("dataapp-sales-prod=13.01", False, "another slot that begins alike"),
+        ("dataapp-sales-prod=130.0", False, "another release that begins alike"),
+        ("dataapp-sales-prod=13x0", False, "the dot is a dot"),
+        ("dataapp-sales-prod=13.1", False, "the other slot"),
+        ("xdataapp-sales-prod=13.0", False, "a cookie whose name ends alike"),
+        ("x-dataapp-sales-prod=13.0", False, "a cookie whose name ends alike"),
+        ("dataapp-sales-prod2=13.0", False, "another environment"),
+        ("dataapp-sales=13.0", False, "another app"),
+        ("a=dataapp-sales-prod=13.0", False, "the value of another cookie"),
+        ("dataapp-sales-prod=13.0 ; a=b", False, "no browser writes a space before ';'"),
+        ("", False, "no cookie"),
+    ],
+)
+def test_a_pin_is_this_slot_of_this_release_and_no_other(*, matches: Any, header: str, hit: bool, why: str) -> None:
+    assert bool(matches(names.pin_pattern("sales", "prod", 13, 0), header)) is hit, why
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("header", "hit"),
+    [
+        ("dataapp-sales-prod=12.0", True),
+        ("dataapp-sales-prod=13.7; a=b", True),
+        ("a=b;dataapp-sales-prod=13.11", True),
+        ("dataapp-sales-prod=14.0", False),
+        ("dataapp-sales-prod=112.0", False),
+        ("dataapp-sales-prod=12.", False),
+        ("dataapp-sales-prod=12.0x", False),
+        ("xdataapp-sales-prod=12.0", False),
+        ("dataapp-sales-prod=1", False),
+    ],
+)
+def test_a_leaving_release_is_any_slot_of_it(*, matches: Any, header: str, hit: bool) -> None:
+    assert bool(matches(names.leaving_pattern("sales", "prod", {13, 12}), header)) is hit
+
+
+def test_the_pattern_of_leaving_releases_does_not_depend_on_their_order() -> None:
+    assert names.leaving_pattern("a", "b", [3, 1, 2]) == names.leaving_pattern("a", "b", {1, 2, 3})
+
+
+def weights(target: int = 14, *, slots: int = 2, leaving: tuple[int, ...] = ()) -> dict[str, Any]:
+    return routes.weights_spec(
+        app="sales", environment="prod", host="h.test", gateway=GW, target=target, slots=slots, leaving=leaving, plan=57
+    )
+
+
+def pins(number: int, slots: int = 2) -> dict[str, Any]:
+    return routes.pins_spec(app="sales", environment="prod", host="h.test", gateway=GW, number=number, slots=slots)
+
+
+def reached(specs: list[dict[str, Any]], *, path: str = "/", headers: dict[str, str] | None = None) -> set[str]:
+    """The Services a request may reach by the precedence of Gateway API: exact path, longer path, more headers."""
+    headers = headers or {}
+    found = []
+    for spec in specs:
+        for rule in spec["rules"]:
+            for match in rule["matches"]:
+                exact = match["path"]["type"] == "Exact"
+                if exact and path != match["path"]["value"]:
+                    continue
+                wanted = match.get("headers", [])
+                if all(_header(h, headers) for h in wanted):
+                    found.append(((exact, len(match["path"]["value"]), len(wanted)), rule["backendRefs"]))
+    best = max(rank for rank, _ in found)
+    return {b["name"] for rank, refs in found if rank == best for b in refs}
+
+
+def _header(wanted: dict[str, str], headers: dict[str, str]) -> bool:
+    value = headers.get(wanted["name"], "")
+    return (
+        bool(re.fullmatch(wanted["value"], value))
+        if wanted["type"] == "RegularExpression"
+        else value == wanted["value"]
+    )
+
+
+NEW = {"sales-prod-14-s0", "sales-prod-14-s1"}
+OLD0 = {"sales-prod-13-s0"}
+NAVIGATE = {"Sec-Fetch-Mode": "navigate"}
+COOKIE13, COOKIE14 = {"Cookie": "dataapp-sales-prod=13.0"}, {"Cookie": "a=b; dataapp-sales-prod=14.1"}
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "expected", "why"),
+    [
+        ("/", {}, NEW, "a new visitor"),
+        ("/report", {}, NEW, "a new visitor with a deep link"),
+        ("/", COOKIE13 | NAVIGATE, NEW, "a reload after the switch is a new visit"),
+        ("/", COOKIE13, NEW, "so is the entry page for a browser that does not say what it fetches"),
+        ("/report", COOKIE13 | NAVIGATE, NEW, "a reload of a deep link"),
+        ("/_stcore/stream", COOKIE13, OLD0, "an open session's websocket reconnects to its slot"),
+        ("/app.css", COOKIE13 | {"Sec-Fetch-Mode": "no-cors"}, OLD0, "an open session's assets"),
+        ("/", COOKIE14 | NAVIGATE, {"sales-prod-14-s1"}, "a reload on the current release stays on its slot"),
+        ("/x", COOKIE14, {"sales-prod-14-s1"}, "and so does everything else of it"),
+        ("/x", {"Cookie": "dataapp-sales-prod=12.0"}, NEW, "a pin of a release that is long gone"),
+        ("/x", {"Cookie": "dataapp-sales-prod=113.0"}, NEW, "a pin that was never given"),
+    ],
+)
+def test_who_reaches_what_after_a_switch(path: str, headers: dict[str, str], expected: set[str], why: str) -> None:
+    assert reached([weights(14, leaving=(13,)), pins(13), pins(14)], path=path, headers=headers) == expected, why
+
+
+def test_before_a_switch_nobody_reaches_the_candidate_by_chance() -> None:
+    specs = [weights(13), pins(13), pins(14)]
+    assert reached(specs) == {"sales-prod-13-s0", "sales-prod-13-s1"}
+    assert reached(specs, headers=COOKIE13 | NAVIGATE) == OLD0
+
+
+def test_the_preview_host_keeps_sessions_on_their_slot() -> None:
+    preview = routes.preview_spec(app="sales", environment="prod", host="p.test", gateway=GW, number=14, slots=2)
+    assert preview["hostnames"] == ["p.test"]
+    assert reached([preview]) == NEW
+    assert reached([preview], headers=COOKIE14) == {"sales-prod-14-s1"}
+
+
+@pytest.mark.parametrize("slots", range(1, 9))
+def test_weights_sum_to_their_scale_and_are_even(slots: int) -> None:
+    shares = list(routes.backends_of(weights(slots=slots)).values())
+    assert sum(shares) == 1000
+    assert len(shares) == slots
+    assert max(shares) - min(shares) <= 1
+
+
+def test_every_default_of_the_server_is_written_out() -> None:
+    """Else "is it as we want it?" would never be true, and every pass would write."""
+    spec = weights(leaving=(13,))
+    assert spec["parentRefs"] == [
+        {
+            "group": "gateway.networking.k8s.io",
+            "kind": "Gateway",
+            "namespace": "gateways",
+            "name": "public",
+            "sectionName": "http",
+        }
+    ]
+    for rule in [*spec["rules"], *pins(14)["rules"]]:
+        assert all(match["path"]["type"] and match["path"]["value"] for match in rule["matches"])
+        assert all(h["type"] for match in rule["matches"] for h in match.get("headers", ()))
+        assert all(set(b) == {"group", "kind", "name", "port", "weight"} for b in rule["backendRefs"])
+
+
+def test_only_weights_say_the_plan_and_on_every_rule() -> None:
+    (mark,) = {str(rule["filters"]) for rule in weights(leaving=(13,))["rules"]}
+    assert "X-DataApp-Plan" in mark
+    assert "'57'" in mark
+    assert not any("filters" in rule for rule in pins(14)["rules"])
+
+
+def test_without_a_listener_every_one_that_matches_is_meant() -> None:
+    spec = routes.pins_spec(
+        app="a", environment="b", host="h", gateway=GatewayRef(namespace="n", name="g"), number=1, slots=1
+    )
+    assert "sectionName" not in spec["parentRefs"][0]
+
+
+@pytest.mark.parametrize("spec", [{}, {"rules": []}, {"rules": [{}]}, {"rules": [{"backendRefs": None}]}])
+def test_a_route_that_somebody_emptied_has_no_backends(spec: dict[str, Any]) -> None:
+    assert routes.backends_of(spec) == {}
+
+
+APPS = st.from_regex(r"[a-z]([-a-z0-9]{0,5}[a-z0-9])?", fullmatch=True)
+ENVS = st.from_regex(r"[a-z][a-z0-9]{0,3}", fullmatch=True)
+KEYS = st.tuples(APPS, ENVS, st.integers(1, 120), st.integers(0, 7))
+
+
+@given(KEYS, KEYS)
+def test_two_different_things_never_have_the_same_name(one: tuple[Any, ...], two: tuple[Any, ...]) -> None:
+    def all_names(key: tuple[Any, ...]) -> dict[str, tuple[Any, ...]]:
+        app, env, number, index = key
+        return {
+            "route " + names.weights_route(app, env): (app, env),
+            "route " + names.release(app, env, number): (app, env, number),
+            "route " + names.preview_route(app, env, number): (app, env, number, "preview"),
+            "slot " + names.slot(app, env, number, index): key,
+        }
+
+    first, second = all_names(one), all_names(two)
+    for name in first.keys() & second.keys():
+        assert first[name] == second[name]
+    for name in first:
+        assert len(name.partition(" ")[2]) <= 63
