@@ -22,7 +22,7 @@ from tests.harness.stages import Story, stage
 from tests.harness.visitor import children, leave, visiting
 from tests.harness.watcher import Watcher
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.journey, pytest.mark.must_run, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.asyncio, pytest.mark.journey, pytest.mark.must_run, pytest.mark.alone, pytest.mark.timeout(900)]
 
 KILLS = 20
 CAUSES = {
@@ -78,7 +78,7 @@ class Stream:
 
 async def test_killed_at_twenty_random_instants_releases_end_as_they_should(kube: Kube, team: Team) -> None:
     seed = int(os.environ.get("DATAAPP_SEED") or random.SystemRandom().randrange(10**6))
-    print(f"\n  seed {seed} (DATAAPP_SEED={seed} makes the same pauses and the same ways to die)")
+    print(f"\n  seed {seed} (DATAAPP_SEED={seed} makes the same pauses)")
     dice, operator, enough = random.Random(seed), OperatorPod(kube), asyncio.Event()
     met: Counter[str] = Counter()
     began = time.monotonic()
@@ -96,7 +96,8 @@ async def test_killed_at_twenty_random_instants_releases_end_as_they_should(kube
         for number in range(1, KILLS + 1):
             done, _ = await asyncio.wait({wishing}, timeout=dice.uniform(0.1, 6))
             assert not done, f"a release went wrong: {wishing.exception()}"
-            in_place, again = dice.random() < 0.6, dice.random() < 0.2
+            # In turn: a container's first restart is immediate, a second one of the same pod would wait for the kubelet.
+            in_place, again = number % 2 == 1, dice.random() < 0.2
             stages = [stream.story.stage for stream in streams]
             back = await _kill(operator, in_place=in_place, wait=not again)
             met.update(stages)

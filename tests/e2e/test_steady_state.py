@@ -16,7 +16,7 @@ from tests.harness.cluster import Json, Kube, Team, environment
 from tests.harness.operator_pod import OperatorPod, total
 from tests.harness.stages import stage
 
-pytestmark = [pytest.mark.journey, pytest.mark.must_run]
+pytestmark = [pytest.mark.journey, pytest.mark.must_run, pytest.mark.alone]
 
 WINDOW = 60.0
 """Seconds without a write: the acceptance of the design."""
