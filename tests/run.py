@@ -12,8 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = {
-    "the API server": ["tests/apiserver", "-n", "2"],
-    "pods, sessions, gateway": ["tests/e2e", "-m", "not alone", "-n", "2"],
+    "API server, pods, sessions, gateway": ["tests/apiserver", "tests/e2e", "-m", "not alone", "-n", "3"],
     "measured alone": ["tests/e2e", "-m", "alone", "-s"],
     "the lab itself": ["tests/lab"],
 }

@@ -17,7 +17,13 @@ from tests.harness.stages import Story
 from tests.harness.visitor import children, leave, sees, visiting
 from tests.harness.watcher import Watcher
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.journey, pytest.mark.must_run, pytest.mark.alone, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.asyncio,
+    pytest.mark.journey,
+    pytest.mark.must_run,
+    pytest.mark.alone,
+    pytest.mark.timeout(900),
+]
 
 BOUNDARIES = ("Deploying", "Checking", "Releasing", "Baking", "Draining", "Removing")
 

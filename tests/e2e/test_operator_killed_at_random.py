@@ -22,7 +22,13 @@ from tests.harness.stages import Story, stage
 from tests.harness.visitor import children, leave, visiting
 from tests.harness.watcher import Watcher
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.journey, pytest.mark.must_run, pytest.mark.alone, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.asyncio,
+    pytest.mark.journey,
+    pytest.mark.must_run,
+    pytest.mark.alone,
+    pytest.mark.timeout(900),
+]
 
 KILLS = 20
 CAUSES = {

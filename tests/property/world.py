@@ -14,7 +14,7 @@ from dataapp_operator.api.base import instant, seconds
 from dataapp_operator.api.dataapp import DataAppSpec
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.reasons import Phase
-from dataapp_operator.api.status import SCALE, DataAppStatus
+from dataapp_operator.api.status import SCALE, DataAppStatus, EnvironmentStatus
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.plan import names, routes
 from dataapp_operator.plan.actions import (
@@ -94,6 +94,7 @@ class Pod:
     quiet_since: datetime | None = None
     broken_since: datetime | None = None
     deleting: bool = False
+    over: bool = False
 
 
 @dataclass
@@ -106,6 +107,8 @@ class World:
     generation: int = 1
     serial: int = 0
     releases: dict[tuple[str, int], tuple[AppReleaseSpec, AppReleaseStatus, str]] = field(default_factory=dict)
+    images: dict[tuple[str, int], str] = field(default_factory=dict)
+    """What each release was made from, for pods that outlive its record."""
     replicasets: dict[tuple[str, int, str], str] = field(default_factory=dict)
     services: dict[tuple[str, int, str], str] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
@@ -118,6 +121,8 @@ class World:
     fronts_answer: bool = True
     calls: int = 0
     history: list[str] = field(default_factory=list)
+    deleted_routes: dict[str, dict] = field(default_factory=dict)
+    """Routes that somebody deleted by hand, as they were."""
     exposed: set[tuple[str, int]] = field(default_factory=set)
     _last_plan: Plan | None = None
 
@@ -176,6 +181,7 @@ class World:
             uid=pod.uid,
             resource_version="1",
             deleting=pod.deleting,
+            over=pod.over,
             slot=pod.slot[2],
             ip="10.244.0.9",
             ready=ready,
@@ -184,7 +190,7 @@ class World:
         )
 
     def _ready(self, pod: Pod) -> bool:
-        if kind_of(pod.image) == "crash" or pod.deleting or pod.broken_since is not None:
+        if kind_of(pod.image) == "crash" or pod.deleting or pod.over or pod.broken_since is not None:
             return False
         return (self.now - pod.born).total_seconds() >= 3
 
@@ -247,6 +253,7 @@ class World:
                 key = (s.environment, s.number)
                 if key not in self.releases:
                     self.releases[key] = (s, AppReleaseStatus(), self._uid())
+                    self.images[key] = s.image
                 elif self.releases[key][0] != s:
                     raise Violation(f"release {key} was given to two different contents")
             case Ensure(manifest=m):
@@ -278,6 +285,9 @@ class World:
                 ready += sum(self._ready(p) for p in self.pods.values() if p.slot == key)
         return ready
 
+    def _slot_ready(self, key: tuple[str, int, str]) -> bool:
+        return any(self._ready(p) for p in self.pods.values() if p.slot == key)
+
     @staticmethod
     def _slot_of(service: str) -> tuple[str, int, str]:
         _, env, number, label = service.rsplit("-", 3)
@@ -289,6 +299,7 @@ class World:
         backends = routes.backends_of(new)
         if sum(backends.values()) != SCALE:
             raise Violation(f"weights of {name} sum to {sum(backends.values())}")
+        old = old or self.deleted_routes.get(name)
         moved = old is None or routes.backends_of(old) != backends
         if moved and not self._backends_ready(new):
             raise Violation(f"{name} is pointed at a release without a ready replica")
@@ -301,8 +312,10 @@ class World:
                 raise Violation(f"{name} sends people to r{number}, which the persisted status does not justify")
             if number in memory.removing:
                 raise Violation(f"{name} sends people to r{number}, which is being removed")
-            if kind_of(self.releases[(env, number)][0].image) in {"crash", "session", "silent"}:
+            if kind_of(self.images[(env, number)]) in {"crash", "session", "silent"}:
                 raise Violation(f"people are sent to r{number}, which never passed its checks")
+            if moved and number != memory.stable and not self._slot_ready(self._slot_of(backend)):
+                raise Violation(f"{name} gives r{number} a share that its ready replicas cannot carry")
             self.exposed.add((env, number))
 
     def _delete(self, action: Delete) -> None:
@@ -353,14 +366,23 @@ class World:
         if draining is None:
             return
         forced = instant(draining.forced_at) <= self.now
-        limit = seconds(self.releases[(env, number)][0].plan.drain.empty_for)
+        record = self.releases.get((env, number))
+        limit = seconds(record[0].plan.drain.empty_for) if record else 120
         for pod in self.pods.values():
             quiet = pod.quiet_since is not None and (self.now - pod.quiet_since).total_seconds() >= limit
-            if pod.slot[:2] == (env, number) and not forced and not (pod.sessions == 0 and quiet):
+            if (
+                pod.slot[:2] == (env, number)
+                and not pod.over
+                and not pod.deleting
+                and not forced
+                and not (pod.sessions == 0 and quiet)
+            ):
                 raise Violation(f"r{number} of {env} loses {pod.sessions} sessions before its time")
 
     def _record(self, rec) -> None:
         key = (rec.environment, rec.number)
+        if key not in self.releases:
+            return  # deleted by hand meanwhile
         s, _, uid = self.releases[key]
         self.releases[key] = (s, rec.status, uid)
 
@@ -373,6 +395,10 @@ class World:
                     raise Violation(
                         f"stable of {memory.name} went from r{before.stable} to r{memory.stable} without a bake"
                     )
+            if memory.plan != before.plan:
+                self._check_switch(memory)
+            if before.phase == Phase.BAKING and memory.phase == Phase.RELEASED and before.intent is None:
+                self._check_bake(before)
             if memory.candidate is not None and memory.waiting_for is None and memory.phase != Phase.RELEASED:
                 raise Violation(f"{memory.name} is {memory.phase} and does not say what it waits for")
         ready = next(c for c in status.conditions if c.type == "Ready")
@@ -384,6 +410,33 @@ class World:
         self.status = status
         for memory in status.environments:
             self.history.append(f"{memory.name}:{memory.phase}:{memory.candidate}:{memory.stable}")
+
+    def _check_switch(self, memory: EnvironmentStatus) -> None:
+        """A switch that status calls done is one that visitors see."""
+        route = self.routes.get(names.weights_route("sales", memory.name))
+        served = {self._slot_of(b)[1] for b in routes.backends_of(route[0])} if route else set()
+        if route is None or served != {memory.weights[0].release} or self._plan_of(route[0]) != memory.plan:
+            raise Violation(f"{memory.name} says plan {memory.plan} is done, and the route is another one")
+        if not self.gateway_accepts or (self.now - route[2]).total_seconds() < 1:
+            raise Violation(f"{memory.name} says plan {memory.plan} is done, and the gateway has not accepted it")
+        view = self.views.get(memory.name)
+        if view is None or not view.seen or (view.plan, view.release) != (memory.plan, memory.weights[0].release):
+            raise Violation(f"{memory.name} says plan {memory.plan} is done, and nobody has seen it")
+
+    def _check_bake(self, before: EnvironmentStatus) -> None:
+        """A bake ends well after its whole time, with a session that worked since it began, on ready replicas."""
+        record = self.releases.get((before.name, before.candidate))
+        if record is None:
+            return
+        began = instant(before.phase_since)
+        if (self.now - began).total_seconds() < seconds(record[0].plan.bake):
+            raise Violation(f"r{before.candidate} ended its bake too early")
+        check = self.checks.get((before.name, before.candidate), CheckFacts())
+        if check.verdict is not Verdict.PASS or check.finished_at < began:
+            raise Violation(f"r{before.candidate} ended its bake without a session that worked")
+        for slot in {k for k in self.replicasets if k[:2] == (before.name, before.candidate)}:
+            if not any(self._ready(p) for p in self.pods.values() if p.slot == slot):
+                raise Violation(f"r{before.candidate} ended its bake while a replica is away")
 
     # ---- slow work ------------------------------------------------------------------------------------------
 
@@ -418,7 +471,7 @@ class World:
 
     def _check(self, work: StartCheck) -> None:
         key = (work.environment, work.number)
-        behaviour = kind_of(self.releases[key][0].image)
+        behaviour = kind_of(self.images[key])
         baking = self.status.environment(work.environment).phase == Phase.BAKING
         verdict = {
             "good": Verdict.PASS,
@@ -444,10 +497,10 @@ class World:
         """Time passes; controllers and visitors do their part."""
         self.now += timedelta(seconds=by)
         for key, _ in list(self.replicasets.items()):
-            if not any(p.slot == key and p.owned and not p.deleting for p in self.pods.values()):
+            if not any(p.slot == key and p.owned and not p.deleting and not p.over for p in self.pods.values()):
                 self.serial += 1
                 name = f"pod-{self.serial}"
-                img = self.releases[key[:2]][0].image
+                img = self.images[key[:2]]
                 self.pods[name] = Pod(
                     name=name, uid=self._uid(), slot=key, image=img, born=self.now, quiet_since=self.now
                 )
@@ -479,6 +532,36 @@ class World:
         for pod in self.pods.values():
             if pod.sessions:
                 pod.sessions, pod.quiet_since = 0, self.now
+
+    def meddle(self, what: str, choice: int) -> None:
+        """Somebody else's hand: a pod, its ReplicaSet, a Service, a route or a record goes; a node gives a pod up."""
+        things = {
+            "evict": [p for p in self.pods.values() if not p.deleting],
+            "give up": [p for p in self.pods.values() if not p.deleting],
+            "replicaset": list(self.replicasets),
+            "service": list(self.services),
+            "route": list(self.routes),
+            "record": list(self.releases),
+        }[what]
+        if not things:
+            return
+        chosen = things[choice % len(things)]
+        match what:
+            case "evict":
+                chosen.deleting = True
+            case "give up":
+                chosen.over, chosen.sessions = True, 0
+            case "replicaset":
+                del self.replicasets[chosen]
+                for pod in self.pods.values():
+                    if pod.slot == chosen:
+                        pod.deleting = True
+            case "service":
+                del self.services[chosen]
+            case "route":
+                self.deleted_routes[chosen] = self.routes.pop(chosen)[0]
+            case "record":
+                del self.releases[chosen]
 
     def blink(self) -> None:
         """Every pod is unready for a moment that is shorter than anybody's patience."""

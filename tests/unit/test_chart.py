@@ -133,6 +133,7 @@ def test_the_process_gets_its_environment_port_and_probes() -> None:
     assert _env() == {
         "DATAAPP_FRONT_IMAGE": "registry.example.org/platform/dataapp-front:0.1.0",
         "DATAAPP_LOG_LEVEL": "INFO",
+        "DATAAPP_LEASE_SECONDS": "15",
         "POD_NAME": {"fieldRef": {"fieldPath": "metadata.name"}},
         "POD_NAMESPACE": {"fieldRef": {"fieldPath": "metadata.namespace"}},
     }

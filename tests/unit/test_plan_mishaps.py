@@ -313,3 +313,15 @@ def _rolled_back(world):
         world.reconcile()
         world.tick(3)
     return found
+
+
+def test_a_first_release_without_a_record_and_a_replica_makes_room_for_a_new_one() -> None:
+    world = fresh(slots=1)
+    while world.status.environment("env0").phase != "Releasing":
+        world.reconcile()
+        world.tick(1)
+    world.meddle("record", 0)
+    world.meddle("replicaset", 0)
+    world.settle()
+    assert world.end()["env0"] == (image("good", 1), "Released")
+    assert world.status.environment("env0").stable == 2

@@ -5,7 +5,7 @@ from dataclasses import replace
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.plan.decide import decide
 from dataapp_operator.plan.facts import CheckFacts, LogFacts
-from tests.unit.plan_rig import after, at_phase, fresh, image, released, remember
+from tests.unit.plan_rig import at_phase, fresh, image, released
 
 
 def record(world, number: int, name: str = "env0"):
@@ -108,6 +108,16 @@ def test_the_log_of_a_failure_is_kept_through_a_second_telling() -> None:
     assert record(world, 2).phase == "Failed"
 
 
+def test_a_failure_told_again_without_a_log_keeps_the_first_one() -> None:
+    """The record was written, and the operator died before the app's status was."""
+    world = at_phase("Checking", kind="session")
+    s, status, uid = world.releases[("env0", 2)]
+    world.releases[("env0", 2)] = (s, status.model_copy(update={"phase": "Failed", "log": ("the cause",)}), uid)
+    world.checks[("env0", 2)] = CheckFacts(verdict=Verdict.FAIL, message="boom")
+    world.reconcile()
+    assert record(world, 2).log == ("the cause",)
+
+
 def test_a_release_that_was_taken_back_says_so_while_its_sessions_go_on() -> None:
     world = at_phase("Baking", kind="late")
     for _ in range(40):
@@ -158,7 +168,6 @@ def test_a_record_deleted_by_hand_is_not_an_error() -> None:
 
 def test_what_is_removed_stays_on_record() -> None:
     world = at_phase("Baking")
-    remember(world, deadline=after(world, 0))
     world.settle()
     assert record(world, 1).phase == "Retired"
     assert record(world, 1).summary == "its parts are removed; this record stays"

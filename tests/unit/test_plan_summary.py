@@ -153,3 +153,16 @@ def test_what_only_others_can_mend_is_named_and_what_runs_is_left(change, reason
     assert plan.requeue_after
     served = released()
     assert decide(replace(served.observe(), **change)).actions == ()
+
+
+def test_an_environment_that_leaves_takes_nothing_from_ready() -> None:
+    world = released(environments=2)
+    world.open_session()
+    world.spec = world.spec.model_copy(update={"environments": world.spec.environments[:1]})
+    for _ in range(4):
+        world.reconcile()
+        world.tick(2)
+    plan = decide(world.observe())
+    assert env(plan, "env1").draining
+    assert kinds(plan)["Ready"] == ("True", "Released")
+    assert plan.status.summary.moving == "env1 r1 draining"

@@ -18,7 +18,7 @@ from dataapp_operator.app.runtime import Runtime
 from dataapp_operator.app.settings import Settings, SettingsError
 from dataapp_operator.kube.client import WRITE_SECONDS, ApiCluster
 from dataapp_operator.kube.errors import KubeError
-from dataapp_operator.kube.lease import LeaseHolder
+from dataapp_operator.kube.lease import LeaseHolder, Terms
 from dataapp_operator.kube.transport import Transport
 from dataapp_operator.web.metrics import Metrics
 from dataapp_operator.web.server import Health, WebServer
@@ -72,11 +72,13 @@ async def run(settings: Settings) -> int:
         transport = await stack.enter_async_context(await Transport.open(on_call=metrics.api_call))
         front_door = FrontDoor(metrics)
         await stack.enter_async_context(front_door.server(settings.port))
+        terms = Terms.lasting(settings.lease_seconds)
         holder = LeaseHolder(
-            ApiCluster(transport, guard=lambda: None),
+            ApiCluster(transport, guard=lambda: None, write_seconds=terms.retry),
             name=settings.lease,
             namespace=settings.namespace,
             identity=settings.identity,
+            terms=terms,
         )
         log.info("waiting for the Lease %s/%s", settings.namespace, settings.lease)
         await holder.acquire()
@@ -85,7 +87,8 @@ async def run(settings: Settings) -> int:
         client = await stack.enter_async_context(
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=64))
         )
-        runtime = Runtime(ApiCluster(transport, guard=holder.check), client, settings, metrics)
+        cluster = ApiCluster(transport, guard=holder.check, write_seconds=terms.margin)
+        runtime = Runtime(cluster, client, settings, metrics)
         stack.push_async_callback(runtime.close)
         return await _serve(settings, holder, runtime, front_door)
 

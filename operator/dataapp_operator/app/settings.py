@@ -23,6 +23,7 @@ class Settings:
     workers: int = 10
     resync_seconds: float = 600.0
     lease: str = "dataapp-operator"
+    lease_seconds: int = 15
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> "Settings":
@@ -45,6 +46,7 @@ class Settings:
             log_level=level,
             port=_number(env, "DATAAPP_PORT", 8080),
             workers=_number(env, "DATAAPP_WORKERS", 10),
+            lease_seconds=_number(env, "DATAAPP_LEASE_SECONDS", 15),
             resync_seconds=float(_number(env, "DATAAPP_RESYNC_SECONDS", 600)),
         )
 

@@ -52,6 +52,11 @@ class Terms:
     retry: float = 2.0
     margin: float = WRITE_SECONDS
 
+    @classmethod
+    def lasting(cls, duration: int) -> Terms:
+        """The terms of a Lease of so many seconds, in the proportions of the default. A write's limit is the margin."""
+        return cls(duration=duration, renew=duration / 3, retry=min(2.0, duration / 6), margin=duration / 3)
+
 
 def boot_clock() -> float:
     """Seconds since boot, counting those asleep: a suspended machine must not believe its Lease is fresh."""

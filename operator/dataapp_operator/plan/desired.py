@@ -22,6 +22,7 @@ def config_hash(app: AppSpec) -> str:
 
     Values equal to the model's defaults are left out, so that a later operator with more fields reads the same hash
     from the same manifest: an upgrade of the operator releases nothing.
+    The order of variables counts: ``$(A)`` in a value means a variable that stands before it.
     """
     content = app.model_dump(by_alias=True, exclude_defaults=True, mode="json") | {"port": app.listens_on}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -147,7 +147,7 @@ def _choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
     if failed is not None:
         draft.wait(Reason.RELEASE_FAILED, f"r{failed.release} failed and is not tried again: {failed.reason}")
         return
-    if scene.observed.strangers and memory.stable is None:
+    if scene.observed.strangers and not observed.status.last_number:  # a new app under an old name
         some = ", ".join(scene.observed.strangers[:3])
         draft.wait(
             Reason.STARTING,

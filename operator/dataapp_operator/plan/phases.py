@@ -198,6 +198,16 @@ def _switching(scene: Scene, draft: Draft, number: int, gateway: GatewayFacts) -
         if scene.memory.stable is not None:
             _roll_back(scene, draft, number, Reason.NOT_READY, "a replica stopped working while it took over")
             return
+        if scene.spec(goal) is None:  # what is missing cannot be made again: give it up, and begin anew
+            draft.update(intent=None)
+            _drop(
+                scene,
+                draft,
+                number,
+                Reason.RECORD_DELETED,
+                "its record (AppRelease) was deleted, and a replica is gone",
+            )
+            return
         draft.stall(Reason.NOT_READY, f"r{goal} stopped being ready before anybody was sent to it; waiting for it")
         draft.wake_in(5)
         return
@@ -315,7 +325,7 @@ def _baking(scene: Scene, draft: Draft, number: int) -> None:
         _roll_back(scene, draft, number, Reason.NOT_READY, "a replica stopped answering on its port")
         return
     deadline = instant(scene.memory.deadline) if scene.memory.deadline else scene.now
-    if scene.now >= deadline and check.failed_in_row == 0 and _proved(scene, number, check) and scene.ready(number):
+    if scene.now >= deadline and _proved(scene, number, check) and scene.ready(number):
         draft.update(stable=number, candidate=None)
         draft.enter(Phase.RELEASED, f"{scene.env}: r{number} is released")
         return
