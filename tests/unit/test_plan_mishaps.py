@@ -325,3 +325,30 @@ def test_a_first_release_without_a_record_and_a_replica_makes_room_for_a_new_one
     world.settle()
     assert world.end()["env0"] == (image("good", 1), "Released")
     assert world.status.environment("env0").stable == 2
+
+
+def test_a_promotion_wanted_again_waits_until_its_earlier_parts_are_gone() -> None:
+    """The same number means the same names: what is being taken apart must not be taken for what is being built."""
+    world = released(environments=2)
+    remember(world, "env1", stable=None, weights=(), removing=(1,))
+    memory = env(decide(world.observe()), "env1")
+    assert memory.candidate is None
+    assert memory.artefact(1) is not None, "by its content it is recognised"
+    assert "until an earlier try of the same release is removed" in memory.waiting_for.message
+    world.settle()
+    assert world.end()["env1"] == (image("good", 1), "Released")
+
+
+def test_an_environment_that_leaves_in_its_bake_keeps_the_time_of_what_drains_already() -> None:
+    world = released(environments=2)
+    entry = Draining(release=1, sessions=3, since=after(world, -90), forced_at=after(world, 500))
+    weights = world.status.environment("env1").weights[0].model_copy(update={"release": 2})
+    remember(world, "env1", candidate=2, phase="Baking", weights=(weights,), draining=(entry,))
+    world.spec = world.spec.model_copy(update={"environments": world.spec.environments[:1]})
+    drains = env(decide(world.observe()), "env1").draining
+    assert [d.release for d in drains] == [1, 2]
+    assert (drains[0].since, drains[0].forced_at) == (entry.since, entry.forced_at)
+
+
+def test_a_switch_is_one_write() -> None:
+    assert written(decide(at_phase("Releasing").observe()), "HTTPRoute").count("sales-env0") == 1

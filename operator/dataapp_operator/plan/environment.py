@@ -11,7 +11,7 @@ from dataapp_operator.api.base import seconds, timestamp
 from dataapp_operator.api.dataapp import Environment
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Artefact
-from dataapp_operator.plan import desired, names, phases, record, upkeep, words
+from dataapp_operator.plan import desired, endings, names, phases, record, switching, upkeep, words
 from dataapp_operator.plan.actions import CreateRelease
 from dataapp_operator.plan.facts import GatewayFacts
 from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene, host_of
@@ -242,7 +242,7 @@ def _supersede_if_stuck(scene: Scene, draft: Draft, number: int, earlier: str | 
     wish = wanted_here(scene, earlier)
     if wish is not None and wish != desired.content(scene.memory.artefact(number)):
         draft.trouble = None
-        phases.supersede(scene, draft, number)
+        endings.supersede(scene, draft, number)
 
 
 def _depart(scene: Scene, draft: Draft) -> None:
@@ -251,7 +251,7 @@ def _depart(scene: Scene, draft: Draft) -> None:
     leaving = {n for n in (memory.stable, memory.candidate) if n is not None} | {w.release for w in memory.weights}
     leaving -= {d.release for d in memory.draining}
     if leaving or memory.weights or memory.intent:
-        fresh = [phases.begin_draining(scene, n) for n in sorted(leaving - set(memory.removing))]
+        fresh = [switching.begin_draining(scene, n) for n in sorted(leaving - set(memory.removing))]
         draft.update(
             stable=None,
             candidate=None,

@@ -19,6 +19,8 @@ from dataapp_operator.plan import health, names
 from dataapp_operator.plan.actions import Action, Background, Target
 from dataapp_operator.plan.facts import FrontFacts, Observed, ReleaseFacts, SlotFacts
 
+BLINK = 10
+"""Seconds a replica may be not ready without being counted as lost."""
 CALM = 5
 """Seconds for which a wait is not described more closely."""
 PROGRESS_ALLOWANCE = 300
@@ -184,3 +186,16 @@ def host_of(observed: Observed, environment: Environment) -> str:
 def since(memory: EnvironmentStatus, now: datetime) -> datetime:
     """When the current phase began."""
     return instant(memory.phase_since) if memory.phase_since else now
+
+
+def lost(scene: Scene, number: int) -> bool:
+    """A needed replica has been away for longer than a blink."""
+    for slot in scene.needed(number).values():
+        pod = slot.pod
+        if slot.ready or (pod is not None and pod.ready):
+            continue  # a Service that somebody deleted is made again in this pass
+        if pod is None or pod.unready_since is None:
+            return (scene.now - since(scene.memory, scene.now)).total_seconds() > BLINK
+        if (scene.now - pod.unready_since).total_seconds() > BLINK:
+            return True
+    return False

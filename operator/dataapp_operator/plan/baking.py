@@ -1,0 +1,93 @@
+"""The bake: the new release serves everybody, the old one is kept whole, and sessions are opened again and again.
+
+It ends well only when a session was seen to work; when one fails twice in a row, or a replica goes, new visits are taken
+back to the old release, which was never changed.
+"""
+
+from datetime import timedelta
+
+from dataapp_operator.api.base import instant, seconds, timestamp
+from dataapp_operator.api.reasons import Phase, Reason
+from dataapp_operator.api.status import Intent
+from dataapp_operator.api.verdict import Verdict
+from dataapp_operator.plan import endings, probing, record
+from dataapp_operator.plan.facts import CheckFacts
+from dataapp_operator.plan.health import Outlook
+from dataapp_operator.plan.scene import Draft, Scene, lost, since
+
+BAKE_CHECK = 5
+"""Seconds between two session checks while baking."""
+UNPROVED = 300
+"""Seconds after its bake in which no session was seen to work, until a person is told."""
+FAILURES_TO_ROLL_BACK = 2
+"""Session checks that fail in a row before a baking release is taken back."""
+
+
+def say(scene: Scene, draft: Draft, number: int) -> None:
+    """Say until when the old release is kept."""
+    until = draft.memory.deadline or timestamp(scene.now)
+    draft.wait(
+        Reason.BAKING,
+        f"r{number} serves everybody; r{draft.memory.stable} is kept until {until[11:16]} in case it fails",
+        until=until,
+    )
+
+
+def advance(scene: Scene, draft: Draft, number: int) -> None:
+    """One look at a release that bakes: taken back, kept on, or released."""
+    check = scene.observed.checks.get((scene.env, number), CheckFacts())
+    failed = next(
+        (h for _, h in scene.health(number, since(scene.memory, scene.now)) if h.outlook is Outlook.FAILED), None
+    )
+    if failed is not None:
+        log = scene.observed.logs.get((scene.env, number))
+        roll_back(scene, draft, number, failed.reason, endings.with_cause(failed.message, log))
+        return
+    if check.failed_in_row >= FAILURES_TO_ROLL_BACK:
+        roll_back(scene, draft, number, Reason.SESSION_FAILED, check.message)
+        return
+    if lost(scene, number):
+        roll_back(scene, draft, number, Reason.NOT_READY, "a replica stopped answering on its port")
+        return
+    deadline = instant(scene.memory.deadline) if scene.memory.deadline else scene.now
+    if scene.now >= deadline and _proved(scene, number, check) and scene.ready(number):
+        draft.update(stable=number, candidate=None)
+        draft.enter(Phase.RELEASED, f"{scene.env}: r{number} is released")
+        return
+    probing.want(scene, draft, number, check, pause=BAKE_CHECK)
+    if scene.now < deadline:
+        say(scene, draft, number)
+        return
+    kept = f"r{number} serves everybody; r{scene.memory.stable} is kept until a session on r{number} is seen to work"
+    told = f"{kept}; so far: {check.message}" if check.message else kept
+    if scene.now >= deadline + timedelta(seconds=UNPROVED):
+        draft.stall(Reason.SESSION_INCONCLUSIVE, f"{told}. Open the app and see whether it answers")
+    else:
+        draft.wait(Reason.BAKING, told)
+    draft.wake_in(BAKE_CHECK)
+
+
+def _proved(scene: Scene, number: int, check: CheckFacts) -> bool:
+    """A session worked since the bake began: no news is not good news. (Without a record there is nothing to ask by.)"""
+    spec = scene.spec(number)
+    if spec is None:
+        return True
+    if check.verdict is not Verdict.PASS or check.finished_at is None:
+        return False
+    return check.finished_at >= since(scene.memory, scene.now) or seconds(spec.plan.bake) == 0
+
+
+def roll_back(scene: Scene, draft: Draft, number: int, reason: Reason, message: str) -> None:
+    """Take new visits back to stable. The record says why before anything is written."""
+    stable = scene.memory.stable
+    if stable is None:
+        return  # a first release has nothing to go back to, and never bakes
+    draft.records[number] = record.ended(
+        scene, number, phase=Phase.ROLLED_BACK, reason=reason, message=message, next_step=endings.PUSH
+    )
+    endings.quarantine(draft, number, f"{reason}: {message}")
+    draft.update(intent=Intent(switch_to=stable, plan=draft.memory.plan + 1), phase_since=timestamp(scene.now))
+    if scene.memory.intent is not None:
+        draft.update(intent=Intent(switch_to=stable, plan=scene.memory.intent.plan + 1))
+    draft.wait(Reason.ROLLING_BACK, f"r{number} failed ({message}); new visits go back to r{stable}")
+    draft.notes.append(f"{scene.env}: r{number} failed ({reason}), going back to r{stable}")

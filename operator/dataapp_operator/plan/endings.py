@@ -1,0 +1,81 @@
+"""How a candidate ends without being released: failed, given up, superseded.
+
+The record says why, with the evidence, before anything is taken apart; what failed is quarantined, what was only given up
+is not. Removal itself is justified by the persisted memory and so happens in a later pass.
+"""
+
+from dataapp_operator.api.base import timestamp
+from dataapp_operator.api.reasons import Phase, Reason
+from dataapp_operator.api.status import Quarantined
+from dataapp_operator.plan import record
+from dataapp_operator.plan.actions import ReadLog
+from dataapp_operator.plan.facts import LogFacts
+from dataapp_operator.plan.health import Health
+from dataapp_operator.plan.scene import Draft, Scene
+
+PUSH = "Mend the app and release a new image; this one is not tried again by itself."
+"""What to do after a failure."""
+
+
+def fail_with_log(scene: Scene, draft: Draft, number: int, why: Health) -> None:
+    """Fail, but read the log first: the true cause is often only there."""
+    log = scene.observed.logs.get((scene.env, number))
+    pods = tuple(t.pod for t in scene.targets(number))
+    if log is None and pods and why.reason is not Reason.IMAGE_PULL_FAILED:
+        draft.background.append(ReadLog(environment=scene.env, number=number, pods=pods))
+        draft.wait(why.reason, f"r{number}: {why.message}; reading its log")
+        return
+    if log is not None and log.running:
+        draft.wait(why.reason, f"r{number}: {why.message}; reading its log")
+        return
+    fail(scene, draft, number, why.reason, with_cause(why.message, log), PUSH)
+
+
+def with_cause(message: str, log: LogFacts | None) -> str:
+    """The cause found in the log first, what Kubernetes saw behind it."""
+    return f"{log.cause} ({message})" if log is not None and log.cause else message
+
+
+def fail(scene: Scene, draft: Draft, number: int, reason: Reason, message: str, next_step: str) -> None:
+    """No user ever saw it: record why, do not try the same again, remove its parts."""
+    draft.records[number] = record.ended(
+        scene, number, phase=Phase.FAILED, reason=reason, message=message, next_step=next_step
+    )
+    quarantine(draft, number, f"{reason}: {message}")
+    draft.notes.append(f"{scene.env}: r{number} failed ({reason}): {message}")
+    _leave(draft, number, Phase.FAILED)
+
+
+def drop(scene: Scene, draft: Draft, number: int, reason: Reason, message: str) -> None:
+    """Give a candidate up without holding anything against its image."""
+    draft.records[number] = record.ended(
+        scene, number, phase=Phase.SUPERSEDED, reason=reason, message=message, next_step=""
+    )
+    draft.notes.append(f"{scene.env}: r{number} is given up: {message}")
+    _leave(draft, number, Phase.SUPERSEDED)
+
+
+def supersede(scene: Scene, draft: Draft, number: int) -> None:
+    """A newer wish takes the place of a candidate that cannot come."""
+    drop(scene, draft, number, Reason.SUPERSEDED, "a newer change took its place while it could not start")
+
+
+def _leave(draft: Draft, number: int, phase: Phase) -> None:
+    draft.update(
+        candidate=None,
+        phase=str(Phase.RELEASED if draft.memory.stable is not None else phase),
+        phase_since=timestamp(draft.now),
+        deadline=None,
+        waiting_for=None,
+    )
+    draft.remove([number])
+
+
+def quarantine(draft: Draft, number: int, why: str) -> None:
+    """The same image with the same configuration is not tried again here by itself."""
+    artefact = draft.memory.artefact(number)
+    if artefact is None:
+        return
+    entry = Quarantined(release=number, image=artefact.image, config_hash=artefact.config_hash, reason=why[:4096])
+    others = tuple(q for q in draft.memory.quarantined if q.release != number)
+    draft.update(quarantined=(*others, entry)[-8:])

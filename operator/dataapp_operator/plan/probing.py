@@ -1,0 +1,39 @@
+"""When the next session check of a release is due, and on which pods."""
+
+from datetime import timedelta
+
+from dataapp_operator.plan.actions import StartCheck, Target
+from dataapp_operator.plan.facts import CheckFacts
+from dataapp_operator.plan.scene import Draft, Scene
+
+
+def want(scene: Scene, draft: Draft, number: int, check: CheckFacts, *, pause: float) -> None:
+    """Ask for the next session check, not before ``pause`` seconds after the last one."""
+    spec = scene.spec(number)
+    if check.running or spec is None:
+        return
+    if check.finished_at is not None:
+        due = check.finished_at + timedelta(seconds=pause)
+        if scene.now < due:
+            draft.wake_at.append(due)
+            return
+    targets = whom(scene, number)
+    if targets:
+        draft.background.append(
+            StartCheck(
+                environment=scene.env,
+                number=number,
+                attempt=check.attempt + 1,
+                framework=spec.plan.probe.framework,
+                host=scene.host,
+                targets=targets,
+            )
+        )
+
+
+def whom(scene: Scene, number: int) -> tuple[Target, ...]:
+    """The living pod of every slot; nobody while one is missing: half a check would prove half of it."""
+    slots = scene.needed(number)
+    living = {label: slot.pod for label, slot in slots.items()}
+    found = [Target(slot=label, pod=pod.name, ip=pod.ip) for label, pod in living.items() if pod and pod.ip]
+    return tuple(found) if len(found) == len(slots) else ()

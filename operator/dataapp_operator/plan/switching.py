@@ -1,0 +1,131 @@
+"""The switch: decided and written down first, then written into the route, then seen, and only then believed.
+
+The same steps lead forward (to the candidate) and back (to stable): ``intent.switch_to`` says which. Nothing of another
+release is touched before the gateway has been seen to send new visits where the intent says.
+"""
+
+from datetime import timedelta
+
+from dataapp_operator.api.base import seconds, timestamp
+from dataapp_operator.api.reasons import Phase, Reason
+from dataapp_operator.api.status import SCALE, Draining, Intent, Weight
+from dataapp_operator.plan import baking, endings, names, upkeep, words
+from dataapp_operator.plan.actions import ObserveGateway
+from dataapp_operator.plan.facts import GatewayFacts
+from dataapp_operator.plan.scene import Draft, Scene, lost, since
+
+ROUTE_DEADLINE = 30
+"""Seconds a gateway may take to show a switch before a person is told."""
+
+
+def begin(scene: Scene, draft: Draft, number: int) -> None:
+    """Decide the switch; it is written into the route in the next pass, when this is persisted."""
+    plan = draft.memory.plan + 1
+    draft.enter(Phase.RELEASING, f"{scene.env}: r{number} passed its checks, switching new visits to it")
+    draft.update(intent=Intent(switch_to=number, plan=plan))
+    draft.wait(
+        Reason.SWITCHING,
+        f"new visits go to r{number}; waiting until the gateway shows it",
+        until=scene.now + timedelta(seconds=ROUTE_DEADLINE),
+    )
+
+
+def advance(scene: Scene, draft: Draft, number: int, gateway: GatewayFacts) -> None:
+    """A switch has been decided: write it, see it, and only then go on."""
+    intent, cls = scene.memory.intent, scene.cls
+    if intent is None or cls is None:
+        return
+    goal = intent.switch_to
+    back = goal != number
+    if not back and not scene.ready(goal) and lost(scene, goal):
+        if scene.memory.stable is not None:
+            baking.roll_back(scene, draft, number, Reason.NOT_READY, "a replica stopped working while it took over")
+            return
+        if scene.spec(goal) is None:  # what is missing cannot be made again: give it up, and begin anew
+            draft.update(intent=None)
+            endings.drop(
+                scene,
+                draft,
+                number,
+                Reason.RECORD_DELETED,
+                "its record (AppRelease) was deleted, and a replica is gone",
+            )
+            return
+        draft.stall(Reason.NOT_READY, f"r{goal} stopped being ready before anybody was sent to it; waiting for it")
+        draft.wake_in(5)
+        return
+    name = names.weights_route(scene.app, scene.env)
+    written = upkeep.ensure_weights(scene, draft, cls)
+    route = scene.observed.routes.get(name)
+    view = scene.observed.views.get(scene.env)
+    seen = view is not None and view.plan == intent.plan and view.release == goal and view.seen
+    if written and route is not None and route.accepted and seen:
+        _switched(scene, draft, number)
+        return
+    due = since(scene.memory, scene.now) + timedelta(seconds=ROUTE_DEADLINE)
+    draft.wake_at.append(due if scene.now < due else scene.now + timedelta(seconds=5))
+    if written and gateway.address:
+        draft.background.append(
+            ObserveGateway(
+                environment=scene.env, number=goal, plan=intent.plan, host=scene.host, address=gateway.address
+            )
+        )
+    if route is not None and route.accepted is False:
+        draft.stall(
+            Reason.GATEWAY_REJECTED,
+            f"the Gateway {cls.gateway.namespace}/{cls.gateway.name} does not accept the app's route for {scene.host}:"
+            f" {words.gateway(route.words)}. Ask the platform team to let it in, or choose another host or class",
+        )
+    elif scene.now >= due:
+        seen_so_far = (view.words if view and view.words else "") or (
+            ""
+            if route and route.accepted
+            else f"nobody has answered for the route: does a gateway controller serve the Gateway"
+            f" {cls.gateway.namespace}/{cls.gateway.name}?"
+        )
+        draft.stall(
+            Reason.GATEWAY_SILENT,
+            f"{scene.host} does not show r{goal} yet, {ROUTE_DEADLINE} s after the switch: {seen_so_far or gateway.words}",
+        )
+    else:
+        reason = Reason.ROLLING_BACK if back else Reason.SWITCHING
+        draft.wait(reason, f"new visits go to r{goal}; waiting until the gateway shows it", until=due)
+
+
+def _switched(scene: Scene, draft: Draft, number: int) -> None:
+    """The gateway shows the switch: now, and only now, the others may begin to leave."""
+    intent = scene.memory.intent
+    if intent is None:
+        return
+    goal, stable = intent.switch_to, scene.memory.stable
+    draft.update(plan=intent.plan, intent=None, weights=(Weight(release=goal, weight=SCALE),))
+    if goal != number:  # taken back
+        draft.update(
+            candidate=None,
+            draining=(
+                *(d for d in draft.memory.draining if d.release not in {goal, number}),
+                begin_draining(scene, number),
+            ),
+        )
+        draft.enter(Phase.RELEASED, f"{scene.env}: r{goal} serves everybody again")
+        return
+    if stable is None:
+        draft.update(stable=number, candidate=None)
+        draft.enter(Phase.RELEASED, f"{scene.env}: r{number} is released")
+        return
+    draft.update(draining=(*(d for d in draft.memory.draining if d.release != stable), begin_draining(scene, stable)))
+    spec = scene.spec(number)
+    bake = seconds(spec.plan.bake) if spec else 0
+    draft.enter(Phase.BAKING, f"{scene.env}: r{number} serves everybody, r{stable} is kept", within=bake)
+    baking.say(scene, draft, number)
+
+
+def begin_draining(scene: Scene, number: int) -> Draining:
+    """The entry of a release that gets no new visits from now on."""
+    limit = seconds(upkeep.drain_policy(scene, number).max)
+    return Draining(
+        release=number,
+        sessions=scene.sessions(number),
+        since=timestamp(scene.now),
+        forced_at=timestamp(scene.now + timedelta(seconds=limit)),
+    )
