@@ -128,7 +128,7 @@ class Prober:
             fail_on_first_reset(client)
             for number in range(self._visits):
                 due = began + number / self._rate
-                if due - began > self._seconds or await self._stopped_before(due):
+                if number / self._rate > self._seconds or await self._stopped_before(due):
                     return
                 self.report.late += time.monotonic() - due > 1.0
                 self.report.sent += 1
