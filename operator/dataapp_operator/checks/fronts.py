@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import aiohttp
 
-AGENT_PORT = 18082
+from dataapp_operator.checks.gateway import bracketed
+from dataapp_operator.front.settings import AGENT_PORT, SESSIONS_PATH
+
 _LARGEST_ANSWER = 4096  # bytes
 
 
@@ -20,11 +22,10 @@ class FrontSessions:
 
 async def read_sessions(pod_ip: str, *, client: aiohttp.ClientSession, timeout: float = 2.0) -> FrontSessions | None:  # noqa: ASYNC109 - it ends in None
     """Ask the front of one pod; None where it does not answer properly within `timeout` seconds: unknown."""
-    address = f"[{pod_ip}]" if ":" in pod_ip else pod_ip
     limits = aiohttp.ClientTimeout(total=timeout)
     try:
         async with client.get(
-            f"http://{address}:{AGENT_PORT}/sessions", allow_redirects=False, timeout=limits
+            f"http://{bracketed(pod_ip)}:{AGENT_PORT}{SESSIONS_PATH}", allow_redirects=False, timeout=limits
         ) as answer:
             if answer.status != 200:  # noqa: PLR2004 - OK
                 return None

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import aiohttp
 
-PLAN_HEADER = "X-DataApp-Plan"
-RELEASE_HEADER = "X-DataApp-Release"
+from dataapp_operator.front.settings import RELEASE_HEADER
+from dataapp_operator.plan.names import HEADER_PLAN
+
 _PAUSE = 0.1  # s between two visits
 _ONE_VISIT = 5.0  # s: Shiny answers a page load only when it is not computing
 
@@ -48,7 +49,7 @@ async def observe_plan(
     try:
         async with asyncio.timeout(timeout):
             while in_a_row < needed:
-                fits, detail = await _visit(f"http://{_bracketed(address)}:{port}/", host, plan, release, client)
+                fits, detail = await _visit(f"http://{bracketed(address)}:{port}/", host, plan, release, client)
                 in_a_row = in_a_row + 1 if fits else 0
                 if in_a_row < needed:
                     await asyncio.sleep(_PAUSE)  # the gateway has no event to wait for
@@ -67,7 +68,7 @@ async def _visit(url: str, host: str, plan: int, release: int, client: aiohttp.C
     try:
         async with client.get(url, headers=headers, allow_redirects=False, timeout=limits) as answer:
             seen_plan, seen_release = (
-                answer.headers.get(PLAN_HEADER, "none"),
+                answer.headers.get(HEADER_PLAN, "none"),
                 answer.headers.get(RELEASE_HEADER, "none"),
             )
             detail = f"status {answer.status}, plan {seen_plan}, release {seen_release}"
@@ -77,5 +78,6 @@ async def _visit(url: str, host: str, plan: int, release: int, client: aiohttp.C
         return False, f"no answer from the gateway ({str(error) or type(error).__name__})"
 
 
-def _bracketed(address: str) -> str:
+def bracketed(address: str) -> str:
+    """An IP address as a URL wants it."""
     return f"[{address}]" if ":" in address else address

@@ -17,7 +17,7 @@ from dataapp_operator.api.reasons import Reason
 from dataapp_operator.control.apply import Applier
 from dataapp_operator.control.background import AppKey, Workbench
 from dataapp_operator.control.observe import InvalidAppError, Observer
-from dataapp_operator.kube.errors import Conflict, KubeError, LeaseLost, Missing, NotServed, Rejected, Transient
+from dataapp_operator.kube.errors import Conflict, LeaseLost, Missing, NotServed, Rejected, Transient
 from dataapp_operator.kube.kinds import DATAAPP, HTTPROUTE
 from dataapp_operator.kube.queue import Failed, Ok, RequeueAfter, Result
 from dataapp_operator.kube.store import Store
@@ -178,6 +178,3 @@ def _named(action: Action) -> str:
     if isinstance(action, Delete):
         return f"{action.kind} {action.name}"
     return f"{action.manifest['kind']} {action.manifest['metadata']['name']}"
-
-
-__all__ = ["KubeError", "Outcome", "Reconciler"]

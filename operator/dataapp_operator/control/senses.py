@@ -8,7 +8,7 @@ import aiohttp
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.checks.cause import find_cause, join_reason, tail
 from dataapp_operator.checks.fronts import read_sessions
-from dataapp_operator.checks.gateway import observe_plan
+from dataapp_operator.checks.gateway import bracketed, observe_plan
 from dataapp_operator.checks.result import SessionResult
 from dataapp_operator.checks.session import probe_session
 from dataapp_operator.control.background import AppKey
@@ -60,7 +60,7 @@ class ClusterSenses:
     async def _slot(self, work: StartCheck, target: Target, rounds: int) -> tuple[Target, list[SessionResult]]:
         results = []
         for _ in range(rounds):
-            url = f"http://{_bracketed(target.ip)}:{PROBE_PORT}"
+            url = f"http://{bracketed(target.ip)}:{PROBE_PORT}"
             result = await probe_session(
                 work.framework, url, host=work.host, timeout=SESSION_TIMEOUT, client=self._client
             )
@@ -110,7 +110,3 @@ class ClusterSenses:
         """One front's open sessions; unknown when it does not answer."""
         found = await read_sessions(target.ip, client=self._client)
         return FrontFacts() if found is None else FrontFacts(live=found.live, quiet_for=found.quiet_for)
-
-
-def _bracketed(ip: str) -> str:
-    return f"[{ip}]" if ":" in ip else ip

@@ -18,7 +18,6 @@ ANNOTATION_NUDGE = f"{GROUP}/nudge"
 """On a ReplicaSet whose pod was refused: changed now and then, so that its controller tries again soon."""
 
 HEADER_PLAN = "X-DataApp-Plan"
-HEADER_RELEASE = "X-DataApp-Release"
 
 
 def release(app: str, environment: str, number: int) -> str:

@@ -10,7 +10,7 @@ from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import SCALE
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.plan import names, upkeep
-from dataapp_operator.plan.facts import CheckFacts, Observed
+from dataapp_operator.plan.facts import CheckFacts
 from dataapp_operator.plan.scene import Draft, Scene
 
 MAX_TIMELINE = 32
@@ -136,9 +136,3 @@ def _timeline(before: AppReleaseStatus, phase: str, scene: Scene) -> tuple[Timel
 
 def _until(message: str, until: str | None) -> str:
     return f"until {until[11:16]}" if until and not message else message[:512]
-
-
-def known(observed: Observed, environment: str, number: int) -> AppReleaseStatus | None:
-    """The record's status as the server has it."""
-    record = observed.releases.get((environment, number))
-    return record.status if record else None
