@@ -1,4 +1,4 @@
-"""Write the generated files: the CRDs (here and in the chart) and the API reference. `make generate` runs it.
+"""Write the generated files: the CRDs (here and in the chart) and the reference pages. `make generate` runs it.
 
 With ``--check`` nothing is written; the exit code says whether the committed files are up to date.
 """
@@ -9,8 +9,10 @@ from pathlib import Path
 import yaml
 
 from dataapp_operator.api.crds import crds
+from dataapp_operator.build.rules import rules
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from detection import detection
 from reference import reference
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,6 +27,7 @@ def generated() -> dict[Path, str]:
         files[ROOT / "crds" / name] = text
         files[ROOT / "charts" / "dataapp-operator" / "crds" / name] = text
     files[ROOT / "docs" / "reference" / "api.md"] = reference(list(crds().values()))
+    files[ROOT / "docs" / "reference" / "detection.md"] = detection(rules())
     return files
 
 

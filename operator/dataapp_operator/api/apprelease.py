@@ -10,7 +10,7 @@ from pydantic import Field
 
 from dataapp_operator.api.base import Duration, Model, Timestamp
 from dataapp_operator.api.conditions import Condition
-from dataapp_operator.api.dataapp import Drain, EnvVar, Framework, Resources
+from dataapp_operator.api.dataapp import AppSpec, Drain, EnvVar, Framework, Resources
 
 IMMUTABLE_RULE = {"rule": "self == oldSelf", "message": "a release is a record: its spec never changes"}
 
@@ -47,7 +47,13 @@ class AppReleaseSpec(Model):
     environment: str = Field(max_length=15)
     number: int = Field(ge=1)
     image: str = Field(max_length=512)
+    commit: str | None = Field(default=None, max_length=40, description="The commit it was built from.")
+    build: str | None = Field(default=None, max_length=63, description="The AppBuild that made its image.")
     config_hash: str = Field(max_length=64)
+    config: AppSpec | None = Field(
+        default=None,
+        description="What the author set for all environments: the next environment puts its own settings on top of it.",
+    )
     run: RunPlan
     plan: ReleasePlan
 
@@ -85,6 +91,7 @@ class AppReleaseStatus(Model):
     message: str | None = Field(default=None, max_length=4096)
     next_step: str | None = Field(default=None, max_length=1024, description="What a person can do now.")
     summary: str | None = Field(default=None, max_length=512, description="The column REASON of kubectl get.")
+    commit: str | None = Field(default=None, max_length=12, description="The column COMMIT of kubectl get.")
     weight: str | None = Field(default=None, max_length=8)
     sessions: int | None = None
     slots: tuple[SlotStatus, ...] = Field(

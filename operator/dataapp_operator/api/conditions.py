@@ -15,6 +15,7 @@ from dataapp_operator.api.base import Model, Timestamp
 READY = "Ready"
 RECONCILING = "Reconciling"
 STALLED = "Stalled"
+BUILT = "Built"
 LAST_RELEASE_FAILED = "LastReleaseFailed"
 
 

@@ -6,7 +6,9 @@ first question a person has; those with ``priority`` 1 appear with ``-o wide`` a
 
 from typing import Any
 
+from dataapp_operator.api.appbuild import BUILD_IMMUTABLE_RULE, AppBuildSpec, AppBuildStatus
 from dataapp_operator.api.apprelease import IMMUTABLE_RULE, AppReleaseSpec, AppReleaseStatus
+from dataapp_operator.api.appsource import AppSourceSpec, AppSourceStatus
 from dataapp_operator.api.base import GROUP, VERSION, Model
 from dataapp_operator.api.dataapp import NAME_RULE, DataAppSpec
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
@@ -31,8 +33,49 @@ AGE = column("Age", ".metadata.creationTimestamp", "date")
 
 def crds() -> dict[str, Json]:
     """All definitions, by the name of their file in ``crds/``."""
-    definitions = (_dataapp(), _apprelease(), _environmentclass())
+    definitions = (_appsource(), _dataapp(), _appbuild(), _apprelease(), _environmentclass())
     return {f"{GROUP}_{d['spec']['names']['plural']}.yaml": d for d in definitions}
+
+
+def _appsource() -> Json:
+    return _crd(
+        kind="AppSource",
+        short="asrc",
+        describes="AppSource is a git repository from which DataApps are kept in step.",
+        spec=AppSourceSpec,
+        status=AppSourceStatus,
+        columns=[
+            column("Apps", ".status.summary", says="How many apps it has, and how many manifests cannot be applied."),
+            column("Revision", ".status.revision", says="The last one that was applied whole."),
+            column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+            column("Why", '.status.conditions[?(@.type=="Ready")].message'),
+            column("URL", ".spec.url", wide=True),
+            column("Suspended", ".spec.suspend", "boolean", wide=True),
+            AGE,
+        ],
+    )
+
+
+def _appbuild() -> Json:
+    return _crd(
+        kind="AppBuild",
+        short="abuild",
+        describes="AppBuild is one image made from one state of an app's code; the same code is never built twice.",
+        spec=AppBuildSpec,
+        status=AppBuildStatus,
+        spec_rules=[BUILD_IMMUTABLE_RULE],
+        columns=[
+            column("App", ".spec.app"),
+            column("Framework", ".spec.framework"),
+            column("Phase", ".status.phase"),
+            column("Commit", ".status.commit"),
+            column("Took", ".status.took.build"),
+            column("Reason", ".status.message"),
+            column("Image", ".status.image", wide=True),
+            column("Recipe", ".spec.recipe", wide=True),
+            AGE,
+        ],
+    )
 
 
 def _dataapp() -> Json:
@@ -43,6 +86,7 @@ def _dataapp() -> Json:
         spec=DataAppSpec,
         status=DataAppStatus,
         rules=[NAME_RULE],
+        may_be_empty=True,
         columns=[
             column("Released", ".status.summary.released", says="What each environment's visitors get."),
             column("Moving", ".status.summary.moving", says="What is on its way."),
@@ -52,6 +96,7 @@ def _dataapp() -> Json:
             column(
                 "Sessions", ".status.summary.sessions", "integer", says="Open sessions, counted while releases change."
             ),
+            column("Commit", ".status.summary.commit", says="The commit whose code the last environment serves."),
             column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
             column("URL", ".status.environments[*].url", wide=True),
             column("Why", '.status.conditions[?(@.type=="Ready")].message', wide=True),
@@ -75,6 +120,7 @@ def _apprelease() -> Json:
             column("Phase", ".status.phase"),
             column("Weight", ".status.weight"),
             column("Sessions", ".status.sessions", "integer"),
+            column("Commit", ".status.commit", says="The commit it was built from."),
             column("Reason", ".status.summary"),
             column("Image", ".spec.image", wide=True),
             column("Preview", ".status.previewUrl", wide=True),
@@ -112,15 +158,19 @@ def _crd(
     spec_rules: list[Json] | None = None,
     plural: str | None = None,
     namespaced: bool = True,
+    may_be_empty: bool = False,
 ) -> Json:
     plural = plural or f"{kind.lower()}s"
     spec_schema = structural(spec)
     if spec_rules:
         spec_schema["x-kubernetes-validations"] = spec_schema.get("x-kubernetes-validations", []) + spec_rules
+    if may_be_empty:
+        # A server-side apply of nothing but `spec: {}` onto an object whose spec is all defaults leaves it without a spec.
+        spec_schema["default"] = {}
     schema: Json = {
         "type": "object",
         "description": describes,
-        "required": ["spec"],
+        "required": [] if may_be_empty else ["spec"],
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},

@@ -10,10 +10,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from dataapp_operator.api.base import DURATION_PATTERN, Duration, Model
+from dataapp_operator.api.code import MAX_INCLUDES, GitRef, LocalName, path_field, url_field
 
-Framework = Literal["streamlit", "shiny-r"]
+Framework = Literal["streamlit", "shiny-r", "shiny-python", "fastapi"]
 
-DEFAULT_PORTS: dict[str, int] = {"streamlit": 8501, "shiny-r": 3838}
+DEFAULT_PORTS: dict[str, int] = {"streamlit": 8501, "shiny-r": 3838, "shiny-python": 8000, "fastapi": 8000}
 FRONT_PORTS = (18080, 18081, 18082)
 MAX_APP_NAME = 30
 MAX_SLOTS = 8
@@ -51,6 +52,25 @@ _MEMORY_RULE = {
     "rule": f"!self.matches(r'{_MEMORY_PATTERN}') || quantity(self).compareTo(quantity('16Mi')) >= 0",
     "message": "no app starts with less than 16Mi of memory (Mi are mebibytes; a plain number counts bytes)",
 }
+_IMAGE_OR_CODE_RULE = {
+    "rule": "!has(self.image) || (!has(self.source) && !has(self.build))",
+    "message": "an app is either a prebuilt image or code: with image, leave source and build out",
+}
+_IMAGE_FRAMEWORK_RULE = {
+    "rule": "!has(self.image) || (has(self.app) && has(self.app.framework))",
+    "message": "an image does not say what it is written with, and a real session is opened differently for each:"
+    " set app.framework",
+}
+_INCLUDE_RULE = {
+    "rule": "!self.startsWith('/') && !self.contains('\\\\') && self.split('/').all(part,"
+    " part != '' && part != '.' && part != '..' && part.lowerAscii() != '.git')",
+    "message": "a directory or file is written from the top of the repository, like libs/common, without .. and without a"
+    " leading /",
+}
+_TAG_RULE = {
+    "rule": "self.matches('^[A-Za-z0-9*][A-Za-z0-9._/+*-]*$')",
+    "message": "write the pattern of the tags like v* or release/*",
+}
 _VARIABLE_MESSAGE = "a variable's name has letters, digits and '_', and does not begin with a digit"
 _ENVIRONMENT_MESSAGE = (
     "an environment's name has small letters and digits, no '-', and begins with a letter, like test or production2"
@@ -64,6 +84,9 @@ NAME_RULE = {
 
 def _cel(*rules: dict[str, str]) -> dict[str, Any]:
     return {"x-kubernetes-validations": list(rules)}
+
+
+_INCLUDE_ITEM: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": 512} | _cel(_INCLUDE_RULE)
 
 
 class SecretKeyRef(Model):
@@ -125,30 +148,47 @@ class Probe(Model):
     startup: Duration = Field(default="5m", description="How long a replica may take until it listens on its port.")
 
 
+_ENV_FIELD: Any = Field(
+    default=(),
+    max_length=64,
+    json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+)
+
+
 class AppSpec(Model):
     """How the app runs."""
 
-    framework: Framework = Field(description="What the app is written with: it decides how a real session is opened.")
+    framework: Framework | None = Field(
+        default=None,
+        description="What the app is written with: it decides how a real session is opened. Found out from the code; an"
+        " image does not say it.",
+    )
     port: int | None = Field(
         default=None,
         ge=1,
         le=65535,
-        description="Where the app listens; by default the framework's usual port (Streamlit 8501, Shiny for R 3838).",
+        description="Where the app listens; by default the framework's usual port (Streamlit 8501, Shiny for R 3838, Shiny"
+        " for Python and FastAPI 8000).",
         json_schema_extra=_cel(_PORT_RULE),
     )
-    env: tuple[EnvVar, ...] = Field(
-        default=(),
-        max_length=64,
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
-    )
+    env: tuple[EnvVar, ...] = _ENV_FIELD
     resources: Resources = Resources()
     replicas: Replicas = Replicas()
     probe: Probe = Probe()
 
     @property
     def listens_on(self) -> int:
-        """The port the app listens on."""
-        return self.port or DEFAULT_PORTS[self.framework]
+        """The port the app listens on. Its framework must be known."""
+        return self.port or DEFAULT_PORTS[self.framework or ""]
+
+
+class AppOverride(Model):
+    """What one environment has instead of, or beside, what ``spec.app`` says."""
+
+    env: tuple[EnvVar, ...] = _ENV_FIELD
+    resources: Resources | None = None
+    replicas: Replicas | None = None
+    probe: Probe | None = None
 
 
 class Drain(Model):
@@ -173,6 +213,30 @@ class ReleasePolicy(Model):
     drain: Drain = Drain()
 
 
+PROMOTION_MODES = ("auto", "tag", "manual")
+"""From lax to strict: a class may ask for more than an author does, never for less."""
+
+
+class Promotion(Model):
+    """When a release that an earlier environment has goes on to this one."""
+
+    mode: Literal["auto", "tag", "manual"] | None = Field(
+        default=None,
+        description="auto: as soon as it may; manual: when a person promotes it (annotation dataapps.dev/promote); tag: when"
+        " a tag in the repository points at its code. By default what the class asks for, else auto.",
+    )
+    tags: str = Field(
+        default="*",
+        min_length=1,
+        max_length=128,
+        description="Which tags count with mode tag, like v*. The newest counts.",
+        json_schema_extra=_cel(_TAG_RULE),
+    )
+    soak: Duration = Field(
+        default="0s", description="For how long the earlier environment must have had it, before it goes on."
+    )
+
+
 class Environment(Model):
     """One place where the app runs. A release reaches an environment once the one before it in the list has it."""
 
@@ -195,6 +259,18 @@ class Environment(Model):
         description="The app's host; by default from the class's hostTemplate.",
         json_schema_extra=_cel(_HOST_RULE),
     )
+    promotion: Promotion = Promotion()
+    pin: str | None = Field(
+        default=None,
+        min_length=7,
+        max_length=40,
+        pattern=r"^[0-9a-f]{7,40}$",
+        description="Hold this environment at the release of this commit, or bring it back there.",
+        json_schema_extra={"x-message": "write the commit with 7 to 40 hexadecimal digits, in small letters"},
+    )
+    app: AppOverride = Field(
+        default=AppOverride(), description="What is different here: variables, size, replicas, start-up time."
+    )
     release: ReleasePolicy = ReleasePolicy()
 
     @property
@@ -203,18 +279,77 @@ class Environment(Model):
         return self.class_name or self.name
 
 
-class DataAppSpec(Model):
-    """What an author says about an app."""
+class CodeSource(Model):
+    """Where the code is, for an app that no AppSource brings."""
 
-    image: str = Field(
+    url: str = url_field("The repository, as https://host/path/name.git.")
+    ref: GitRef = GitRef()
+    path: str = path_field(".", "The app's directory in it.")
+    interval: Duration = Field(default="1m", description="How often to look for a new commit, at least every 5s.")
+    secret_ref: LocalName | None = Field(
+        default=None,
+        description="A Secret with username and password (or bearerToken), and ca.crt where the server's certificate is"
+        " signed by an authority of your own.",
+    )
+
+
+class BuildOptions(Model):
+    """What the operator could not find out from the code by itself."""
+
+    entrypoint: str | None = Field(
+        default=None,
+        max_length=512,
+        description="The file to start, like app.py, from the app's directory; for an API file:object, like main.py:api.",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./ -]*(:[A-Za-z_][A-Za-z0-9_]*)?$",
+        json_schema_extra={
+            "x-message": "write the file as it is called in the app's directory, like app.py or src/main.py"
+        },
+    )
+    include: tuple[str, ...] = Field(
+        default=(),
+        max_length=MAX_INCLUDES,
+        description="Directories outside of the app's own that it needs too, from the top of the repository.",
+        json_schema_extra={
+            "items": _INCLUDE_ITEM,
+            "x-kubernetes-list-type": "atomic",
+        },
+    )
+    dockerfile: str | None = Field(
+        default=None,
+        max_length=512,
+        description="The app's own Dockerfile, in its directory; without it a file called Dockerfile is used, if there is one.",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$",
+        json_schema_extra={"x-message": "write the file as it is called in the app's directory, like Dockerfile.prod"},
+    )
+
+
+class DataAppSpec(Model):
+    """What an author says about an app. Nothing at all is enough where an AppSource brings the manifest with its code."""
+
+    image: str | None = Field(
+        default=None,
         min_length=1,
         max_length=512,
-        description="A prebuilt image, pinned by digest.",
+        description="A prebuilt image, pinned by digest, instead of code.",
         json_schema_extra=_cel(_IMAGE_RULE),
     )
-    app: AppSpec
+    source: CodeSource | None = Field(
+        default=None,
+        description="Where the code is; by default beside the manifest, in the repository that an AppSource has it from.",
+    )
+    build: BuildOptions | None = None
+    app: AppSpec = AppSpec()
     environments: tuple[Environment, ...] = Field(
-        min_length=1,
+        default=(),
         max_length=8,
+        description="In the order in which a release goes through them; by default those of the classes that have a"
+        " defaultPosition.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
+
+    model_config = Model.model_config | {"json_schema_extra": _cel(_IMAGE_OR_CODE_RULE, _IMAGE_FRAMEWORK_RULE)}
+
+    @property
+    def options(self) -> BuildOptions:
+        """What is said about the build; the defaults where nothing is."""
+        return self.build or BuildOptions()

@@ -4,6 +4,8 @@ It is cluster-scoped and owned by the platform. Today it names the Gateway that 
 and how their hosts are made.
 """
 
+from typing import Literal
+
 from pydantic import Field
 from pydantic.config import JsonDict
 
@@ -41,10 +43,25 @@ class GatewayRef(Model):
     )
 
 
+class Floor(Model):
+    """What an author may not go below: stricter is always allowed, laxer never."""
+
+    promotion: Literal["auto", "tag", "manual"] = Field(
+        default="auto", description="auto: releases may come by themselves; manual: only when a person promotes them."
+    )
+
+
 class EnvironmentClassSpec(Model):
     """Policy and defaults of a kind of environment."""
 
     gateway: GatewayRef
+    default_position: int | None = Field(
+        default=None,
+        ge=1,
+        le=100,
+        description="Apps that list no environments get one of this class; several are ordered by this number.",
+    )
+    floor: Floor = Floor()
     host_template: str = Field(
         min_length=5,
         max_length=253,

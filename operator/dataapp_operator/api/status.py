@@ -9,6 +9,7 @@ from pydantic import Field
 from pydantic.config import JsonDict
 
 from dataapp_operator.api.base import Model, Timestamp
+from dataapp_operator.api.code import DetectedBy
 from dataapp_operator.api.conditions import Condition
 
 _LIST_BY_RELEASE: JsonDict = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["release"]}
@@ -54,6 +55,7 @@ class Artefact(Model):
     release: int
     image: str = Field(max_length=512)
     config_hash: str = Field(max_length=64)
+    commit: str | None = Field(default=None, max_length=40)
 
 
 class Quarantined(Model):
@@ -65,6 +67,20 @@ class Quarantined(Model):
     reason: str = Field(max_length=4096)
 
 
+class CodeStatus(Model):
+    """What the app's code was when it was last read, and the build of it."""
+
+    revision: str = Field(default="", max_length=512, description="Where it stood, like main@sha1:….")
+    commit: str = Field(max_length=40)
+    tree: str = Field(max_length=40, description="A digest of the app's files, without its manifest.")
+    inputs: str = Field(max_length=64, description="A digest of all else that the build depends on.")
+    framework: str = Field(max_length=32)
+    entrypoint: str = Field(default="", max_length=512)
+    detected_by: DetectedBy
+    build: str = Field(max_length=63, description="The AppBuild of it.")
+    image: str | None = Field(default=None, max_length=512, description="What came out, once it is built.")
+
+
 class EnvironmentStatus(Model):
     """The memory of one environment."""
 
@@ -72,6 +88,7 @@ class EnvironmentStatus(Model):
     host: str | None = Field(default=None, max_length=253)
     url: str | None = Field(default=None, max_length=512, description="Where people find the app.")
     stable: int | None = None
+    stable_since: Timestamp | None = Field(default=None, description="When the stable release became it.")
     candidate: int | None = None
     phase: str | None = Field(default=None, max_length=32)
     phase_since: Timestamp | None = None
@@ -97,12 +114,15 @@ class Summary(Model):
     moving: str = Field(default="", max_length=512)
     waiting_since: Timestamp | None = None
     sessions: int | None = None
+    commit: str = Field(default="", max_length=64, description="The commit that the last environment serves.")
 
 
 class DataAppStatus(Model):
     """What the operator knows and decided about an app."""
 
     observed_generation: int | None = None
+    last_handled_reconcile_at: str | None = Field(default=None, max_length=256)
+    code: CodeStatus | None = None
     last_number: int = Field(default=0, description="The highest release number given so far.")
     summary: Summary = Summary()
     environments: tuple[EnvironmentStatus, ...] = Field(
