@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from dataapp_operator.front import settings
-from lab import gateway, images, operator_install
-from lab.context import CHECKOUT
+from lab import binaries, gateway, image_builder, images, operator_install
+from lab.context import CHECKOUT, Lab
 from lab.image_recipe import Image
 from tests.unit.lab_rig import lab_in
 
@@ -24,10 +24,12 @@ _NAMES = {
 
 @pytest.mark.parametrize("path", _DOCKERFILES, ids=lambda path: str(path.relative_to(CHECKOUT)))
 def test_a_dockerfile_builds_outside_the_lab_too_and_ends_as_an_ordinary_user(path):
-    """The lab's Debian base is made of a tar file, so it alone has no base; a thin app takes its base's user."""
+    """The lab's Debian base is made of a tar file, and BuildKit's programs need nothing beside them, so these two have no
+    base and no public twin is asked for; a thin app takes its base's user.
+    """
     lines = path.read_text().splitlines()
     froms = [line for line in lines if line.startswith("FROM ")]
-    if path.parent.name == "base":
+    if path.parent.name in ("base", "buildkit"):
         assert froms == ["FROM scratch"]
         return
     assert any(re.fullmatch(r"ARG BASE=\S+", line) for line in lines)
@@ -68,17 +70,79 @@ def test_versions_come_from_the_one_file(tmp_path):
     lab = lab_in(tmp_path)
     assert images.operator(lab, _BASE).args == {"UV": lab.versions["uv"]["version"]}
     assert f"ARG UV={lab.versions['uv']['version']}" in (CHECKOUT / "Dockerfile").read_text()
+    python = image_builder.build_python(lab, _BASE)
+    assert python.args == {"UV": lab.versions["uv"]["version"]}
+    assert f"ARG UV={lab.versions['uv']['version']}" in python.dockerfile.read_text()
+    assert f"ARG BUILDKIT=moby/buildkit:v{lab.versions['buildkit']['version']}-rootless" in _builder(lab)
     assert images.traefik(lab, _BASE).args == {"VERSION": lab.versions["traefik"]["version"]}
 
 
 def test_a_file_system_is_named_by_its_packages_and_suite(tmp_path):
     lab = lab_in(tmp_path)
-    python, r, _ = images.ROOT_FILE_SYSTEMS
+    python, r, *_ = images.ROOT_FILE_SYSTEMS
     before = python.path(lab)
     assert before.name.startswith("python-")
     assert r.path(lab).name != before.name
     lab.versions["debian"]["suite"] = "forky"
     assert python.path(lab) != before
+
+
+def test_no_file_system_is_taken_for_an_outdated_one_of_another_name(tmp_path):
+    """`r-packages-….tar` begins with `r-` as well."""
+    lab = lab_in(tmp_path)
+    paths = {one.name: one.path(lab) for one in images.ROOT_FILE_SYSTEMS}
+    assert len(paths) == len(images.ROOT_FILE_SYSTEMS)
+    for path in paths.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert [one.outdated(lab) for one in images.ROOT_FILE_SYSTEMS] == [[]] * len(paths)
+    old = paths["r"].with_name(f"r-{'0' * 16}.tar")
+    old.touch()
+    assert {one.name: one.outdated(lab) for one in images.ROOT_FILE_SYSTEMS if one.outdated(lab)} == {"r": [old]}
+
+
+def test_what_a_dockerfile_installs_elsewhere_is_what_the_lab_has_in_its_file_system(tmp_path):
+    """Where the base lacks it, apt-get installs it; in the lab nothing is fetched in that step."""
+    lab = lab_in(tmp_path)
+    packages = {one.name: set(one.packages) for one in images.ROOT_FILE_SYSTEMS}
+    r = image_builder.build_r(lab, _BASE).dockerfile.read_text()
+    default = re.search(r'^ARG PACKAGES="(.*)"$', r, re.MULTILINE)
+    assert default is not None
+    assert set(default[1].split()) == packages["r-packages"]
+    installed = re.search(r"install -y --no-install-recommends (.*) \\$", _builder(lab), re.MULTILINE)
+    assert installed is not None
+    assert set(installed[1].split()) - {"ca-certificates", "tini"} == packages["builder"]
+    own = (CHECKOUT / "Dockerfile").read_text()
+    assert "command -v tini && command -v git" in own
+    assert "git" in packages["operator"]
+
+
+def test_the_builder_runs_without_root_and_may_map_users_all_the_same(tmp_path):
+    """With the setuid bit newuidmap is uid 0, who does not own the new user namespace, and an ordinary pod cannot map."""
+    text = _builder(lab_in(tmp_path))
+    for program, capability in (("newuidmap", "cap_setuid"), ("newgidmap", "cap_setgid")):
+        assert f"chmod u-s /usr/bin/{program} && setcap {capability}+ep /usr/bin/{program}" in text
+    assert "echo user:100000:65536 | tee /etc/subuid > /etc/subgid" in text
+
+
+def test_another_buildkit_is_another_builder(tmp_path):
+    lab = lab_in(tmp_path)
+    assert {build.name for build in binaries.BUILDS if build.module == "buildkit"} == set(image_builder.PROGRAMS)
+    for name in image_builder.PROGRAMS:
+        target = lab.cache / "bin" / f"{name}-{lab.versions['buildkit']['version']}" / name
+        target.parent.mkdir(parents=True)
+        target.touch()
+    recipe = image_builder.programs(lab)
+    assert recipe.args == {"VERSION": lab.versions["buildkit"]["version"]}
+    assert set(recipe.big) == set(image_builder.PROGRAMS)
+    one, two = (Image(key=key, local=f"localhost/{key}", ref="r") for key in ("aa", "bb"))
+    first, second = (image_builder.builder_recipe(lab, _BASE, image) for image in (one, two))
+    assert first.key() != second.key()
+    assert first.arguments() == {"BASE": "l", "BUILDKIT": "localhost/aa"}
+
+
+def _builder(lab: Lab) -> str:
+    return (lab.checkout / "lab" / "images" / "builder" / "Dockerfile").read_text()
 
 
 def test_the_operators_image_gets_all_that_its_dockerfile_copies(tmp_path):
