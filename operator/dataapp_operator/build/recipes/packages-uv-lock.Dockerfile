@@ -1,0 +1,3 @@
+COPY --link --chown=0:0 pyproject.toml uv.lock ./
+RUN --mount=type=cache,id=uv,target=/var/cache/uv --mount=type=secret,id=ca --mount=type=secret,id=index \
+    ["sh", "/opt/dataapp/install.sh", "lock"]
