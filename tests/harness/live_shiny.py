@@ -1,4 +1,8 @@
-"""A live Shiny session (R and Python speak the same protocol): inputs go up by name, values of outputs come down."""
+"""A live Shiny session: inputs go up by name, values of outputs come down.
+
+R and Python speak the same protocol, uploads included; of what is "no value yet" R says an error of the silent type,
+Python a value of null.
+"""
 
 import json
 from collections.abc import Callable

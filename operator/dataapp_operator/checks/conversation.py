@@ -116,6 +116,14 @@ def unreachable(target: Target, error: Exception) -> Finding:
     return Finding(Verdict.ERROR, "no connection", f"could not connect to {target.base_url}: {what}")
 
 
+async def read_text(answer: aiohttp.ClientResponse, longest: int) -> str:
+    """The body of an answer, at most `longest` bytes of it; what is not UTF-8 is replaced."""
+    body = bytearray()
+    while len(body) < longest and (more := await answer.content.read(longest - len(body))):
+        body += more
+    return body.decode("utf-8", errors="replace")
+
+
 def _is_refusal(error: Exception) -> bool:
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     return isinstance(cause, ConnectionRefusedError)

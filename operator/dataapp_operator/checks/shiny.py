@@ -14,7 +14,16 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 
 from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.checks.conversation import CONNECT_WAIT, Finding, Refused, Target, converse, refusal, unreachable
+from dataapp_operator.checks.conversation import (
+    CONNECT_WAIT,
+    Finding,
+    Refused,
+    Target,
+    converse,
+    read_text,
+    refusal,
+    unreachable,
+)
 from dataapp_operator.checks.result import SessionResult, shorten
 from dataapp_operator.checks.shiny_conversation import ShinyConversation
 from dataapp_operator.checks.shiny_page import read_page
@@ -58,9 +67,7 @@ async def _load_page(target: Target) -> str:
             if 300 <= answer.status < 400 and location:  # noqa: PLR2004 - redirects
                 url = _inside(base, urljoin(url, location))
                 continue
-            text = (await answer.content.read(LARGEST_PAGE)).decode("utf-8", errors="replace")
-            while len(text) < LARGEST_PAGE and (more := await answer.content.read(LARGEST_PAGE - len(text))):
-                text += more.decode("utf-8", errors="replace")
+            text = await read_text(answer, LARGEST_PAGE)
             if answer.status != 200:  # noqa: PLR2004 - OK
                 raise Refused(refusal(answer.status, "GET /", _words_of(text)))
             return text
