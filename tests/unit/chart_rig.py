@@ -17,6 +17,14 @@ IMAGES = (
     "image.repository=registry.example.org/platform/dataapp-operator",
     "frontImage.repository=registry.example.org/platform/dataapp-front",
 )
+BASE = f"registry.example.org/base/build-python@{DIGEST}"
+BUILDS = (
+    "builds.enabled=true",
+    "builds.builderImage.repository=registry.example.org/platform/dataapp-builder",
+    "builds.registry.host=registry.example.org",
+    f"builds.bases.python={BASE}",
+)
+"""The least that building needs."""
 
 
 @functools.cache
@@ -50,3 +58,24 @@ def one(kind: str, *settings: str, name: str = "dataapp-operator") -> dict[str, 
     found = [m for m in manifests(*settings) if m["kind"] == kind and m["metadata"]["name"] == name]
     assert len(found) == 1, f"{len(found)} objects of kind {kind} are called {name}"
     return found[0]
+
+
+def container(*settings: str) -> dict[str, Any]:
+    """The operator's own container."""
+    (only,) = one("Deployment", *settings)["spec"]["template"]["spec"]["containers"]
+    return dict(only)
+
+
+def environment(*settings: str) -> dict[str, Any]:
+    """The variables of the operator's own container."""
+    return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in container(*settings)["env"]}
+
+
+def rights(role: dict[str, Any]) -> dict[tuple[str, str], set[str]]:
+    """(API group, resource) -> verbs, of a Role or ClusterRole."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for rule in role["rules"]:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                found.setdefault((group, resource), set()).update(rule["verbs"])
+    return found

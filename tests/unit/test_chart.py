@@ -6,14 +6,27 @@ from typing import Any
 import pytest
 import yaml
 
+from dataapp_operator.api.appsource import AppSourceSpec
 from dataapp_operator.api.dataapp import DataAppSpec
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
-from tests.unit.chart_rig import CHART, DIGEST, IMAGES, ROOT, manifests, one, run
+from tests.unit.chart_rig import (
+    BUILDS,
+    CHART,
+    DIGEST,
+    IMAGES,
+    ROOT,
+    container,
+    environment,
+    manifests,
+    one,
+    rights,
+    run,
+)
 
 READ = {"get", "list", "watch"}
 OWN = READ | {"create", "patch", "delete"}
 # (API group, resource) -> verbs: the whole of what the operator may do. A change here is a change of what it may do.
-CLUSTER_RIGHTS = {
+WITHOUT_SOURCES = {
     ("dataapps.dev", "dataapps"): READ,
     ("dataapps.dev", "dataapps/status"): {"patch"},
     ("dataapps.dev", "appreleases"): READ | {"create"},
@@ -26,38 +39,42 @@ CLUSTER_RIGHTS = {
     ("gateway.networking.k8s.io", "httproutes"): OWN,
     ("gateway.networking.k8s.io", "gateways"): READ,
 }
-
-
-def _rights(role: dict[str, Any]) -> dict[tuple[str, str], set[str]]:
-    rights: dict[tuple[str, str], set[str]] = {}
-    for rule in role["rules"]:
-        for group in rule["apiGroups"]:
-            for resource in rule["resources"]:
-                rights.setdefault((group, resource), set()).update(rule["verbs"])
-    return rights
-
-
-def _container(*settings: str) -> dict[str, Any]:
-    (container,) = one("Deployment", *settings)["spec"]["template"]["spec"]["containers"]
-    return container
-
-
-def _env(*settings: str) -> dict[str, Any]:
-    return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in _container(*settings)["env"]}
+SOURCE_RIGHTS = {
+    ("dataapps.dev", "dataapps"): OWN,
+    ("dataapps.dev", "appsources"): READ,
+    ("dataapps.dev", "appsources/status"): {"patch"},
+    ("dataapps.dev", "appbuilds"): READ | {"create", "delete"},
+    ("dataapps.dev", "appbuilds/status"): {"patch"},
+    ("authorization.k8s.io", "subjectaccessreviews"): {"create"},
+    ("", "secrets"): {"get"},
+}
+CLUSTER_RIGHTS = WITHOUT_SOURCES | SOURCE_RIGHTS
 
 
 def test_the_operator_may_do_exactly_this_in_the_cluster() -> None:
-    assert _rights(one("ClusterRole")) == CLUSTER_RIGHTS
+    assert rights(one("ClusterRole")) == CLUSTER_RIGHTS
 
 
-def test_no_role_has_a_wildcard_or_touches_secrets_or_other_identities_or_rights() -> None:
-    roles = [m for m in manifests() if m["kind"] in {"Role", "ClusterRole"}]
-    assert len(roles) == 4
+def test_without_sources_it_writes_no_data_app_and_reads_no_secret() -> None:
+    assert rights(one("ClusterRole", "sources.enabled=false")) == WITHOUT_SOURCES
+    without_secrets = {right: verbs for right, verbs in CLUSTER_RIGHTS.items() if right != ("", "secrets")}
+    assert rights(one("ClusterRole", "sources.readSecrets=false")) == without_secrets
+    settings = environment("sources.enabled=false")
+    assert {name: value for name, value in settings.items() if "SOURCES" in name} == {"DATAAPP_SOURCES": "false"}
+    assert [mount["name"] for mount in container("sources.enabled=false")["volumeMounts"]] == ["tmp"]
+
+
+@pytest.mark.parametrize("settings", [(), BUILDS], ids=["without builds", "with builds"])
+def test_no_role_has_a_wildcard_or_touches_other_identities_or_rights(settings: tuple[str, ...]) -> None:
+    roles = [m for m in manifests(*settings) if m["kind"] in {"Role", "ClusterRole"}]
+    assert len(roles) == (5 if settings else 4)
     for role in roles:
         for rule in role["rules"]:
             words = {word for part in rule.values() for word in part}
             assert "*" not in words
-            assert not words & {"secrets", "serviceaccounts", "serviceaccounts/token", "pods/exec", "nodes"}
+            assert not words & {"serviceaccounts", "serviceaccounts/token", "pods/exec", "nodes"}
+            if "secrets" in words and role["kind"] == "ClusterRole":
+                assert rule["verbs"] == ["get"]  # the one that somebody names, never all there are
             assert not words & {"impersonate", "bind", "escalate", "deletecollection", "rbac.authorization.k8s.io"}
             assert set(rule) <= {"apiGroups", "resources", "resourceNames", "verbs"}
 
@@ -85,16 +102,24 @@ def test_the_rights_are_bound_to_the_pod_s_account_only() -> None:
         assert one("Deployment", *settings)["spec"]["template"]["spec"]["serviceAccountName"] == account
 
 
-def test_teams_read_with_view_and_write_data_apps_with_edit_but_never_releases() -> None:
+def test_teams_read_with_view_and_write_apps_and_sources_with_edit_but_never_the_record() -> None:
     aggregate = "rbac.authorization.k8s.io/aggregate-to-"
     view, edit = one("ClusterRole", name="dataapp-operator-view"), one("ClusterRole", name="dataapp-operator-edit")
-    assert _rights(view) == {("dataapps.dev", "dataapps"): READ, ("dataapps.dev", "appreleases"): READ}
-    assert _rights(edit) == {("dataapps.dev", "dataapps"): {"create", "update", "patch", "delete"}}
+    assert rights(view) == {("dataapps.dev", f"app{what}s"): READ for what in ("source", "build", "release")} | {
+        ("dataapps.dev", "dataapps"): READ
+    }
+    write = {"create", "update", "patch", "delete"}
+    assert rights(edit) == {
+        ("dataapps.dev", "dataapps"): write,
+        ("dataapps.dev", "appsources"): write,
+        ("dataapps.dev", "appbuilds"): {"delete"},  # to have it built again
+    }
     for role, joins in ((view, {"view", "edit", "admin"}), (edit, {"edit", "admin"})):
         labels = {label: value for label, value in role["metadata"]["labels"].items() if label.startswith(aggregate)}
         assert labels == {aggregate + name: "true" for name in joins}
-    names = {m["metadata"]["name"] for m in manifests("rbac.aggregateToNamespaceRoles=false")}
-    assert not names & {"dataapp-operator-view", "dataapp-operator-edit"}
+        alone = one("ClusterRole", "rbac.aggregateToNamespaceRoles=false", name=role["metadata"]["name"])
+        assert alone["rules"] == role["rules"]
+        assert not [label for label in alone["metadata"]["labels"] if label.startswith(aggregate)]
 
 
 def test_the_pod_meets_the_restricted_standard_and_cannot_write_its_own_files() -> None:
@@ -108,16 +133,22 @@ def test_the_pod_meets_the_restricted_standard_and_cannot_write_its_own_files() 
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & set(pod)
-    container = _container()
-    assert container["securityContext"] == {
+    operator = container()
+    assert operator["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    assert [(v["name"], v["mountPath"]) for v in container["volumeMounts"]] == [("tmp", "/tmp")]
-    assert [set(volume) for volume in pod["volumes"]] == [{"name", "emptyDir"}]
-    assert container["resources"]["limits"] == {"memory": "512Mi"}
-    assert container["resources"]["requests"] == {"cpu": "50m", "memory": "128Mi"}
+    assert [(v["name"], v["mountPath"]) for v in operator["volumeMounts"]] == [
+        ("tmp", "/tmp"),
+        ("cache", "/var/cache/dataapp"),
+    ]
+    assert pod["volumes"] == [
+        {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
+        {"name": "cache", "emptyDir": {"sizeLimit": "2Gi"}},
+    ]
+    assert operator["resources"]["limits"] == {"memory": "1Gi"}
+    assert operator["resources"]["requests"] == {"cpu": "50m", "memory": "128Mi"}
     assert pod["terminationGracePeriodSeconds"] == 30
 
 
@@ -130,17 +161,21 @@ def test_a_platform_that_gives_user_ids_gets_no_fixed_one_and_large_ids_stay_who
 
 
 def test_the_process_gets_its_environment_port_and_probes() -> None:
-    assert _env() == {
+    assert environment() == {
         "DATAAPP_FRONT_IMAGE": "registry.example.org/platform/dataapp-front:0.1.0",
         "DATAAPP_LOG_LEVEL": "INFO",
         "DATAAPP_LEASE_SECONDS": "15",
+        "DATAAPP_SOURCES": "true",
+        "DATAAPP_SOURCES_CACHE": "/var/cache/dataapp",
+        "DATAAPP_SOURCES_CACHE_SIZE": "2Gi",
+        "DATAAPP_SOURCES_EDIT_ROLE": "dataapp-operator-edit",
         "POD_NAME": {"fieldRef": {"fieldPath": "metadata.name"}},
         "POD_NAMESPACE": {"fieldRef": {"fieldPath": "metadata.namespace"}},
     }
-    container = _container()
-    assert container["ports"] == [{"name": "http", "containerPort": 8080}]
+    operator = container()
+    assert operator["ports"] == [{"name": "http", "containerPort": 8080}]
     for probe, path in (("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
-        assert container[probe]["httpGet"] == {"path": path, "port": "http"}
+        assert operator[probe]["httpGet"] == {"path": path, "port": "http"}
     service = one("Service", name="dataapp-operator-metrics")["spec"]
     assert service["ports"] == [{"name": "http", "port": 8080, "targetPort": "http"}]
     labels = one("Deployment")["spec"]["template"]["metadata"]["labels"]
@@ -151,11 +186,11 @@ def test_the_process_gets_its_environment_port_and_probes() -> None:
 def test_a_digest_wins_over_a_tag_for_both_images() -> None:
     repository = "registry.example.org/platform/dataapp-"
     tags = ("image.tag=1.2", "frontImage.tag=1.3")
-    assert _container(*tags)["image"] == f"{repository}operator:1.2"
-    assert _env(*tags)["DATAAPP_FRONT_IMAGE"] == f"{repository}front:1.3"
+    assert container(*tags)["image"] == f"{repository}operator:1.2"
+    assert environment(*tags)["DATAAPP_FRONT_IMAGE"] == f"{repository}front:1.3"
     both = (*tags, f"image.digest={DIGEST}", f"frontImage.digest={DIGEST}")
-    assert _container(*both)["image"] == f"{repository}operator@{DIGEST}"
-    assert _env(*both)["DATAAPP_FRONT_IMAGE"] == f"{repository}front@{DIGEST}"
+    assert container(*both)["image"] == f"{repository}operator@{DIGEST}"
+    assert environment(*both)["DATAAPP_FRONT_IMAGE"] == f"{repository}front@{DIGEST}"
 
 
 @pytest.mark.parametrize(
@@ -170,6 +205,12 @@ def test_a_digest_wins_over_a_tag_for_both_images() -> None:
         ("runAsUser=0", "runAsUser: Must be greater than or equal to 1"),
         ("metrics.service.port=0", "metrics.service.port: Must be greater than or equal to 1"),
         ("resources.limits.memory=lots", "resources.limits.memory: Does not match pattern"),
+        ("sources.cacheSize=2", "sources.cacheSize: Invalid type"),
+        ("sources.allowedHosts[0]=https://git.example.org", "sources.allowedHosts.0: Does not match pattern"),
+        ("builds.bases.r=registry.example.org/r:4", "builds.bases.r: Does not match pattern"),
+        ("builds.pythonIndexUrl=https://me:secret@pypi.example.org/simple", "builds.pythonIndexUrl: Does not match"),
+        ("builds.ca=none", "builds.ca: Does not match pattern"),
+        ("builds.registry.secret=push", "builds.registry: Additional property secret is not allowed"),
     ],
 )
 def test_an_unknown_or_impossible_value_is_refused_by_name(setting: str, says: str) -> None:
@@ -190,7 +231,26 @@ def test_every_value_is_in_the_schema_and_in_the_readme() -> None:
     schema = yaml.safe_load((CHART / "values.schema.json").read_text())
     assert set(schema["properties"]) - {"global"} == set(values)
     readme = (CHART / "README.md").read_text()
-    assert [name for name in values if f"`{name}" not in readme] == []
+    assert [name for name in _names(values) if not _is_named(name, readme)] == []
+
+
+def _names(values: dict[str, Any], prefix: str = "") -> list[str]:
+    """Every value's full name: `builds.registry.host`."""
+    names = []
+    for key, value in values.items():
+        names += _names(value, f"{prefix}{key}.") if isinstance(value, dict) and value else [f"{prefix}{key}"]
+    return names
+
+
+def _is_named(name: str, readme: str) -> bool:
+    """Whole, or as `.host` in a row that begins with another of the same parent; the parts of `resources` by its name."""
+    parent, _, last = name.rpartition(".")
+    rows = [row for row in readme.splitlines() if row.startswith("| `")]
+    return (
+        any(f"`{name}`" in row for row in rows)
+        or any(f"`{parent}." in row and f"`.{last}`" in row for row in rows)
+        or (name.startswith("resources.") and any("`resources`" in row for row in rows))
+    )
 
 
 def test_where_the_pod_runs_and_who_may_connect_can_be_chosen() -> None:
@@ -224,8 +284,10 @@ def test_the_first_steps_that_helm_prints_are_manifests_that_the_operator_accept
     # At the beginning of the line: an indented END would not end a document that was copied from the terminal.
     texts = re.findall(r"^kubectl apply -f - <<'END'\n(.*?)^END$", notes, re.DOTALL | re.MULTILINE)
     documents = [yaml.safe_load(text) for text in texts]
+    assert [document["kind"] for document in documents] == ["EnvironmentClass", "DataApp", "AppSource"]
     specs = {document["kind"]: document["spec"] for document in documents}
     assert EnvironmentClassSpec.model_validate(specs["EnvironmentClass"])
     assert DataAppSpec.model_validate(specs["DataApp"])
+    assert AppSourceSpec.model_validate(specs["AppSource"])
     environments = {environment["name"] for environment in specs["DataApp"]["environments"]}
     assert environments == {documents[0]["metadata"]["name"]}

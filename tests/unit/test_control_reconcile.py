@@ -139,7 +139,7 @@ async def test_a_cluster_without_routes_is_told_as_such() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"spec": {"image": "x"}}, "spec.app: Field required"),
+        ({"spec": {"image": "x", "app": {"framework": "excel"}}}, "spec.app.framework: Input should be"),
         ({"status": {"environments": [{"name": "sandbox", "stable": "thirteen"}]}}, "status.environments.0.stable"),
     ],
 )

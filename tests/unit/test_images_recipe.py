@@ -69,13 +69,22 @@ def test_the_base_and_the_arguments_matter(recipe):
         dataclasses.replace(recipe, base=other).key(),
         dataclasses.replace(recipe, base=None).key(),
         dataclasses.replace(recipe, args={"VERSION": "2"}).key(),
+        dataclasses.replace(recipe, others={"TOOLS": other}).key(),
+        dataclasses.replace(recipe, others={"PROGRAMS": other}).key(),
     }
-    assert len(keys) == 4
+    assert len(keys) == 6
 
 
 def test_the_same_base_from_another_registry_is_the_same(recipe):
     moved = Image(key="aa", local="elsewhere/base:aa", ref="elsewhere/base@sha256:aa")
     assert dataclasses.replace(recipe, base=moved).key() == recipe.key()
+
+
+def test_the_dockerfile_is_told_where_the_images_are_that_it_stands_on(recipe):
+    tools = Image(key="bb", local="localhost/tools:bb", ref="registry/tools@sha256:bb")
+    both = dataclasses.replace(recipe, others={"TOOLS": tools}).arguments()
+    assert both == {"VERSION": "1", "BASE": "localhost/base:aa", "TOOLS": "localhost/tools:bb"}
+    assert dataclasses.replace(recipe, base=None).arguments() == {"VERSION": "1"}
 
 
 def test_a_big_file_is_known_by_its_name_even_before_it_is_there(recipe, tmp_path):

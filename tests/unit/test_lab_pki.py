@@ -84,3 +84,36 @@ def test_keys_and_kubeconfigs_are_for_the_owner_only(lab):
     assert len(private) > 10
     assert {path.stat().st_mode & 0o077 for path in private} == {0}
     assert pki.directory(lab).stat().st_mode & 0o077 == 0
+
+
+def _services(lab: Lab) -> dict[str, bytes]:
+    place = pki.directory(lab) / "services"
+    return {path.name: path.read_bytes() for path in place.iterdir() if path.suffix in (".crt", ".key")}
+
+
+def test_the_servers_beside_the_cluster_have_an_authority_of_their_own(lab):
+    before = _contents(lab)
+    pki.ensure_services(lab)
+    made = _services(lab)
+    assert set(made) == {f"{name}.{suffix}" for name in ("git-ca", "git", "registry") for suffix in ("crt", "key")}
+    pki.ensure_services(lab)
+    assert _services(lab) == made
+    assert _contents(lab) == before
+    private = list((pki.directory(lab) / "services").glob("*.key"))
+    assert {path.stat().st_mode & 0o077 for path in private} == {0}
+
+
+@pytest.mark.parametrize(
+    ("lost", "renewed"),
+    [
+        ("git-ca.key", {"git-ca.crt", "git-ca.key", "git.crt", "git.key"}),
+        ("git.crt", {"git.crt", "git.key"}),
+        ("registry.key", {"registry.crt", "registry.key"}),
+    ],
+)
+def test_only_what_a_server_lost_is_made_again(lab, lost, renewed):
+    pki.ensure_services(lab)
+    before = _services(lab)
+    (pki.directory(lab) / "services" / lost).unlink()
+    pki.ensure_services(lab)
+    assert _changed(before, _services(lab)) == renewed

@@ -9,7 +9,12 @@ from lab.context import CHECKOUT, Lab, LabError
 from lab.packages import WANTED
 from tests.unit.lab_rig import lab_in
 
-_REQUIRED = {"k8s": "k8s.io/kubernetes", "etcd": "go.etcd.io/etcd/server/v3", "coredns": "github.com/coredns/coredns"}
+_REQUIRED = {
+    "k8s": "k8s.io/kubernetes",
+    "etcd": "go.etcd.io/etcd/server/v3",
+    "coredns": "github.com/coredns/coredns",
+    "buildkit": "github.com/moby/buildkit",
+}
 
 
 @pytest.fixture
@@ -25,6 +30,23 @@ def test_a_module_asks_for_the_version_that_the_binary_is_filed_under(build, lab
     assert found is not None
     assert found[1] == lab.versions[build.versioned_by]["version"]
     assert f"{_REQUIRED[build.module]} v{found[1]} h1:" in (home / "go.sum").read_text()
+
+
+@pytest.mark.parametrize("module", sorted({build.module for build in binaries.BUILDS}))
+def test_the_go_that_the_lab_fetches_is_new_enough_for_every_module(module, lab):
+    """GOTOOLCHAIN=local: a compiler older than the line `go` of a go.mod refuses to build it."""
+    text = (CHECKOUT / "lab" / "modules" / module / "go.mod").read_text()
+    found = re.search(r"^go (\S+)$", text, re.MULTILINE)
+    assert found is not None
+    asked = [int(part) for part in found[1].split(".")]
+    assert asked <= [int(part) for part in lab.versions["go"]["version"].split(".")]
+    assert asked <= [int(part) for part in lab.versions["go"]["minimum"].split(".")]
+
+
+def test_a_tool_of_a_module_is_what_the_lab_compiles():
+    text = (CHECKOUT / "lab" / "modules" / "buildkit" / "go.mod").read_text()
+    tools = set(re.findall(r"^\t(github\.com/moby/buildkit/cmd/\S+)$", text, re.MULTILINE))
+    assert tools == {build.package for build in binaries.BUILDS if build.module == "buildkit"}
 
 
 def test_staging_modules_are_all_of_the_same_release(lab):
@@ -47,6 +69,21 @@ def test_a_half_built_binary_is_not_taken_as_good(lab):
     (draft / "etcd").write_bytes(b"half of it")
     with pytest.raises(LabError, match=r"etcd is not in the cache .* yet: run .* --until binaries"):
         lab.binary("etcd")
+
+
+def test_programs_that_are_there_are_not_compiled(lab, monkeypatch):
+    """Images need two of them whoever provides the cluster, so this is asked at every start."""
+    names = ("buildkitd", "buildctl")
+    for name in names:
+        target = lab.cache / "bin" / f"{name}-{lab.versions['buildkit']['version']}" / name
+        target.parent.mkdir(parents=True)
+        target.touch()
+    compiled = []
+    monkeypatch.setattr(binaries, "_compile", lambda _lab, missing: compiled.extend(one.name for one in missing))
+    binaries.have(lab, names)
+    assert compiled == []
+    binaries.have(lab, [*names, "etcd"])
+    assert compiled == ["etcd"]
 
 
 def test_a_program_that_the_lab_does_not_make_is_named(lab):

@@ -6,6 +6,7 @@ import pytest
 
 from dataapp_operator.api.dataapp import AppSpec
 from dataapp_operator.plan import desired
+from dataapp_operator.plan.wishes import Wish
 from tests.property.world import image
 from tests.property.world import spec as app_spec
 
@@ -67,7 +68,8 @@ def test_how_a_release_is_done_is_not_what_it_is() -> None:
     other = spec.model_validate(
         spec.wire() | {"environments": [{"name": "env0", "host": "h.test", "release": {"bake": "1h"}}]}
     )
-    assert desired.wanted(spec) == desired.wanted(other)
+    wish = Wish(image("good", 1), spec.app)
+    assert wish.content(spec.environments[0]) == wish.content(other.environments[0])
 
 
 def test_a_promotion_keeps_the_content_and_takes_the_manner_of_its_environment() -> None:
@@ -75,21 +77,18 @@ def test_a_promotion_keeps_the_content_and_takes_the_manner_of_its_environment()
     tuned = spec.environments[1].model_copy(
         update={"release": spec.environments[1].release.model_copy(update={"bake": "1h"})}
     )
-    first = desired.release_spec("sales", spec, spec.environments[0], number=7)
-    second = desired.promoted_spec(first, tuned)
-    assert (second.number, second.image, second.config_hash, second.run) == (
-        7,
-        first.image,
-        first.config_hash,
-        first.run,
-    )
+    wish = Wish(image("good", 1), spec.app, commit="a" * 40, build="sales-12345678", number=7)
+    first = desired.release_spec("sales", wish, spec.environments[0], number=7)
+    second = desired.release_spec("sales", wish, tuned, number=7)
+    same = {"number", "image", "commit", "build", "config_hash", "config", "run"}
+    assert second.model_dump(include=same) == first.model_dump(include=same)
     assert (second.environment, second.plan.bake, first.plan.bake) == ("env1", "1h", "30s")
     assert second.plan.slots == first.plan.slots
 
 
 def test_a_record_is_named_labelled_and_owned() -> None:
     spec = app_spec(image("good", 1))
-    frozen = desired.release_spec("sales", spec, spec.environments[0], number=7)
+    frozen = desired.release_spec("sales", Wish(image("good", 1), spec.app), spec.environments[0], number=7)
     manifest = desired.release_manifest(frozen, namespace="team", app_uid="u")
     assert manifest["metadata"]["name"] == "sales-env0-7"
     assert manifest["metadata"]["ownerReferences"][0]["uid"] == "u"

@@ -25,6 +25,7 @@ def test_an_app_that_serves_is_ready_and_nothing_else() -> None:
         "moving": "",
         "waiting_since": None,
         "sessions": None,
+        "commit": "",
     }
     assert plan.requeue_after is None
 

@@ -7,6 +7,7 @@ import pytest
 
 from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.plan import desired, workload
+from dataapp_operator.plan.wishes import Wish
 from tests.property.world import image
 from tests.property.world import spec as app_spec
 
@@ -17,7 +18,7 @@ def frozen(**app: Any) -> AppReleaseSpec:
     """The frozen spec of release 14 of an app."""
     base = app_spec(image("good", 14), slots=2)
     wished = base.model_validate({**base.wire(), "app": {**base.app.wire(), **app}})
-    return desired.release_spec("sales", wished, wished.environments[0], number=14)
+    return desired.release_spec("sales", Wish(wished.image or "", wished.app), wished.environments[0], number=14)
 
 
 def replicaset(spec: AppReleaseSpec | None = None, **more: Any) -> dict[str, Any]:
@@ -120,6 +121,7 @@ def test_a_secret_is_named_and_never_copied() -> None:
     _, app = containers(spec)
     assert app["env"] == [
         {"name": "HOME", "value": "/tmp"},
+        {"name": "DATAAPP_PORT", "value": "8501"},
         {"name": "DB_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}},
         {"name": "REGION", "value": "emea"},
     ]
@@ -128,7 +130,7 @@ def test_a_secret_is_named_and_never_copied() -> None:
 
 def test_home_is_a_place_to_write_unless_the_author_says_otherwise() -> None:
     _, app = containers(frozen(env=[{"name": "HOME", "value": "/home/app"}]))
-    assert app["env"] == [{"name": "HOME", "value": "/home/app"}]
+    assert app["env"] == [{"name": "DATAAPP_PORT", "value": "8501"}, {"name": "HOME", "value": "/home/app"}]
 
 
 def test_memory_is_limited_and_cpu_is_not() -> None:

@@ -25,6 +25,8 @@ from dataapp_operator.web.server import Health, WebServer
 
 log = logging.getLogger("dataapp_operator")
 
+_WORKER = "a worker"
+
 
 def main() -> int:
     """Run the operator; the console script. Returns the exit code."""
@@ -90,6 +92,8 @@ async def run(settings: Settings) -> int:
         cluster = ApiCluster(transport, guard=holder.check, write_seconds=terms.margin)
         runtime = Runtime(cluster, client, settings, metrics)
         stack.push_async_callback(runtime.close)
+        if runtime.archives is not None:
+            await stack.enter_async_context(runtime.archives)
         return await _serve(settings, holder, runtime, front_door)
 
 
@@ -120,8 +124,8 @@ async def _serve(settings: Settings, holder: LeaseHolder, runtime: Runtime, fron
     done, pending = await asyncio.wait({begun, *tasks}, return_when=asyncio.FIRST_COMPLETED)
     if done == {begun}:
         _listen_to_signals(told)
-        for _ in range(settings.workers):
-            tasks[asyncio.create_task(runtime.work())] = "a worker"
+        for line in runtime.lines:
+            tasks |= dict.fromkeys(line.start(), _WORKER)
         front_door.working = runtime
         log.info("working as %s on %d kinds", settings.identity, len(kinds))
         done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -136,8 +140,8 @@ async def _serve(settings: Settings, holder: LeaseHolder, runtime: Runtime, fron
         else:
             log.info("stopping: %s ended", tasks[task])
     # A pass that has begun is finished: a write that is given up half-way may land after the next process has begun.
-    runtime.queue.shut_down()
-    working = {task for task in pending if tasks.get(task) == "a worker"}
+    runtime.shut_down()
+    working = {task for task in pending if tasks.get(task) == _WORKER}
     if working:
         await asyncio.wait(working, timeout=WRITE_SECONDS)
     await runtime.close()

@@ -1,6 +1,7 @@
 """One running operator: its store, queue, workbench and workers, put together around a cluster.
 
-Events and listings change the store; each change puts the apps it concerns into the queue; workers take them out.
+Events and listings change the store; each change puts what it concerns into the queues of the lines that decide about
+it; workers take it out.
 """
 
 import asyncio
@@ -13,7 +14,9 @@ from typing import Any
 import aiohttp
 
 from dataapp_operator.api.reasons import Phase
+from dataapp_operator.app.lines import Line
 from dataapp_operator.app.settings import Settings
+from dataapp_operator.app.workshop import Workshop
 from dataapp_operator.control.apply import Applier
 from dataapp_operator.control.background import AppKey, Workbench
 from dataapp_operator.control.claims import HostClaims
@@ -22,10 +25,22 @@ from dataapp_operator.control.reconcile import Reconciler
 from dataapp_operator.control.resync import Resync
 from dataapp_operator.control.senses import ClusterSenses
 from dataapp_operator.control.slim import SLIM
-from dataapp_operator.kube.kinds import APPRELEASE, DATAAPP, ENVIRONMENTCLASS, GATEWAY, HTTPROUTE, Kind, kind_of
+from dataapp_operator.kube.kinds import (
+    APPBUILD,
+    APPRELEASE,
+    APPSOURCE,
+    DATAAPP,
+    ENVIRONMENTCLASS,
+    GATEWAY,
+    HTTPROUTE,
+    JOB,
+    Kind,
+    kind_of,
+)
 from dataapp_operator.kube.port import Cluster
-from dataapp_operator.kube.queue import QueueShutDown, WorkQueue
+from dataapp_operator.kube.queue import Result
 from dataapp_operator.kube.store import Change, Store
+from dataapp_operator.plan.names import LABEL_SOURCE
 from dataapp_operator.web.metrics import Metrics
 from dataapp_operator.web.server import Health
 
@@ -47,11 +62,23 @@ class Runtime:
         self._cluster = cluster
         self._settings = settings
         self._metrics = metrics
-        self.store = Store(SLIM)
-        self.queue: WorkQueue[AppKey] = WorkQueue(jitter=random)
+        self.kinds = tuple(kind for kind in SLIM if kind not in _left_out(settings))
+        self.store = Store({kind: SLIM[kind] for kind in self.kinds})
         self._claims = HostClaims()
-        self.workbench = Workbench(ClusterSenses(cluster, client), wake=self.queue.add)
-        self.observer = Observer(self.store, self.workbench, self._claims, front_image=settings.front_image)
+        self._apps = Line("apps", self._reconcile_app, settings.workers)
+        self.queue = self._apps.queue
+        self._workshop = Workshop(cluster, self.store, settings, on_change=self._changed)
+        self.lines = (self._apps, *self._workshop.lines)
+        self.archives = self._workshop.archives
+        senses = ClusterSenses(cluster, client, self._workshop.reader)
+        self.workbench = Workbench(senses, wake=self.queue.add, jitter=lambda: 0.9 + 0.2 * random())  # noqa: S311 - spreading
+        self.observer = Observer(
+            self.store,
+            self.workbench,
+            self._claims,
+            front_image=settings.front_image,
+            platform=self._workshop.platform,
+        )
         self._reconciler = Reconciler(
             store=self.store,
             observer=self.observer,
@@ -60,8 +87,9 @@ class Runtime:
             on_pass=lambda word, seconds: metrics.reconciled(word, seconds=seconds),
         )
         self._resync = Resync(cluster, self.store, on_change=self._changed)
+        self._sources: dict[AppKey, Any] = {}
         self.restart_wanted = asyncio.Event()
-        self._listed = set(SLIM)
+        self._listed = set(self.kinds)
         self._listed_anew = asyncio.Event()
         metrics.watch_queue(depth=lambda: self.queue.depth, oldest_seconds=self.queue.oldest_seconds)
 
@@ -83,28 +111,44 @@ class Runtime:
         kept = self.store.get(kind, metadata.get("namespace"), metadata["name"])
         return None if kept is None else (kept.get("spec"), kept.get("status"))
 
+    async def _reconcile_app(self, app: AppKey) -> Result:
+        return await self._reconciler.reconcile(app)
+
     def _changed(self, changes: Iterable[Change]) -> None:
         for change in changes:
+            self._workshop.changed(change)
             if change.kind in {GATEWAY, ENVIRONMENTCLASS}:
                 self._enqueue_all()
-                continue
-            if change.app is None:
-                continue
-            app = (change.namespace, change.app)
-            if change.kind == DATAAPP:
-                self._claims.update(app, self.store.get(DATAAPP, *app))
-            self.queue.add(app)
+            elif change.kind == APPSOURCE:
+                self._enqueue_brought_by(change.namespace, change.name)
+            elif change.app is not None and change.kind != JOB:
+                app = (change.namespace, change.app)
+                if change.kind == DATAAPP:
+                    self._claims.update(app, self.store.get(DATAAPP, *app))
+                self.queue.add(app)
 
     def _enqueue_all(self) -> None:
         for manifest in self.store.all(DATAAPP):
             self.queue.add((manifest["metadata"]["namespace"], manifest["metadata"]["name"]))
 
+    def _enqueue_brought_by(self, namespace: str, source: str) -> None:
+        """Where a source is, is where the code of its apps is."""
+        spec = (self.store.get(APPSOURCE, namespace, source) or {}).get("spec")
+        if self._sources.get((namespace, source)) == spec:
+            return
+        self._sources[namespace, source] = spec
+        for manifest in self.store.all(DATAAPP):
+            metadata = manifest["metadata"]
+            if metadata["namespace"] == namespace and (metadata.get("labels") or {}).get(LABEL_SOURCE) == source:
+                self.queue.add((namespace, metadata["name"]))
+
     async def fill(self) -> tuple[Kind, ...]:
         """List everything once. Returns the kinds to watch: those that the cluster serves."""
-        absent = await self._resync.everything(SLIM)
+        absent = await self._resync.everything(self.kinds)
         self._note_absent(absent)
         self._enqueue_all()
-        return tuple(kind for kind in SLIM if kind not in absent)
+        self._workshop.enqueue_all()
+        return tuple(kind for kind in self.kinds if kind not in absent)
 
     def _note_absent(self, absent: set[Kind]) -> None:
         had = self.observer.gateway_api
@@ -136,18 +180,9 @@ class Runtime:
         """Correct the store again and again; each round makes every app look once."""
         while True:
             pause = self._settings.resync_seconds if self.observer.gateway_api else API_APPEARED_EVERY
-            absent = await self._resync.later(tuple(SLIM), pause=pause)
+            absent = await self._resync.later(self.kinds, pause=pause)
             if absent is not None:
                 self._note_absent(absent)
-
-    async def work(self) -> None:
-        """One worker: takes keys until the queue shuts down."""
-        while True:
-            try:
-                app = await self.queue.get()
-            except QueueShutDown:
-                return
-            self.queue.done(app, await self._reconciler.reconcile(app))
 
     def render_metrics(self) -> bytes:
         """All figures, those that are read from the store refreshed."""
@@ -157,11 +192,24 @@ class Runtime:
 
     def alive(self) -> Health:
         """A worker that is stuck, or work that nobody takes, means that this process is of no use any more."""
-        stuck, oldest = self.queue.longest_seconds(), self.queue.oldest_seconds()
+        stuck = max(line.queue.longest_seconds() for line in self.lines)
+        oldest = max(line.queue.oldest_seconds() for line in self.lines)
         words = f"longest piece of work {stuck:.0f} s, longest wait for a worker {oldest:.0f} s"
         return Health(ok=max(stuck, oldest) < STUCK_SECONDS, detail=words)
 
+    def shut_down(self) -> None:
+        """Give out no more work."""
+        for line in self.lines:
+            line.queue.shut_down()
+
     async def close(self) -> None:
         """Stop giving out work and end slow work."""
-        self.queue.shut_down()
+        self.shut_down()
         await self.workbench.close()
+        await self._workshop.close()
+
+
+def _left_out(settings: Settings) -> set[Kind]:
+    """What this process neither watches nor may read, as it is set."""
+    out = set() if settings.builds else {JOB}
+    return out if settings.sources.enabled else {JOB, APPSOURCE, APPBUILD}

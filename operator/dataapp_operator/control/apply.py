@@ -9,15 +9,16 @@ from typing import Any
 
 from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.base import API_VERSION
+from dataapp_operator.control.parse import belongs_to
 from dataapp_operator.kube.errors import AlreadyExists, Conflict
-from dataapp_operator.kube.kinds import APPRELEASE, HTTPROUTE, POD, REPLICASET, SERVICE, Kind
+from dataapp_operator.kube.kinds import APPBUILD, APPRELEASE, DATAAPP, HTTPROUTE, POD, REPLICASET, SERVICE, Kind
 from dataapp_operator.kube.port import Cluster
 from dataapp_operator.kube.store import Change, Store
-from dataapp_operator.plan.actions import Action, CreateRelease, Delete, Ensure, Record
+from dataapp_operator.plan.actions import Action, CreateBuild, CreateRelease, Delete, Ensure, Record
 
 Json = dict[str, Any]
 
-_KINDS: dict[str, Kind] = {kind.kind: kind for kind in (REPLICASET, SERVICE, POD, HTTPROUTE, APPRELEASE)}
+_KINDS: dict[str, Kind] = {kind.kind: kind for kind in (REPLICASET, SERVICE, POD, HTTPROUTE, APPRELEASE, DATAAPP)}
 
 
 class Applier:
@@ -33,6 +34,8 @@ class Applier:
         match action:
             case CreateRelease(manifest):
                 self._learn(await self._create(manifest))
+            case CreateBuild(manifest):
+                self._learn(await self._create_build(manifest))
             case Ensure(manifest):
                 self._learn(await self._cluster.apply(manifest))
             case Delete():
@@ -64,6 +67,22 @@ class Applier:
             self._learn(known)
             if AppReleaseSpec.model_validate(known["spec"]) != AppReleaseSpec.model_validate(manifest["spec"]):
                 raise Conflict(f"{metadata['name']} exists with another content; observing again") from None
+            return known
+
+    async def _create_build(self, manifest: Json) -> Json:
+        """POST; the name says what goes into the image, so one that is there is the same build.
+
+        One that belongs to a deleted app of this name is about to be collected with it: it is waited for.
+        """
+        try:
+            return await self._cluster.create(manifest)
+        except AlreadyExists:
+            metadata = manifest["metadata"]
+            known = await self._cluster.get(APPBUILD, metadata["namespace"], metadata["name"])
+            if known is None or not belongs_to(known, metadata["ownerReferences"][0]["uid"]):
+                raise Conflict(
+                    f"{metadata['name']} is left from an earlier app of this name; observing again"
+                ) from None
             return known
 
     async def record(self, namespace: str, record: Record) -> None:

@@ -1,4 +1,4 @@
-"""Slow work: session checks, looks through the gateway, logs, questions to the fronts.
+"""Slow work: session checks, looks through the gateway, logs, questions to the fronts, reading code.
 
 None of it runs inside a reconcile. A plan names what it wants; what is not running yet is started; what comes back is
 kept as facts for the next decision and the key is queued again. All of it may be lost at any time: the next decision
@@ -6,15 +6,17 @@ asks again.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.plan.actions import AskFronts, Background, ObserveGateway, ReadLog, StartCheck, Target
-from dataapp_operator.plan.facts import CheckFacts, FrontFacts, LogFacts, ReleaseKey, ViewFacts
+from dataapp_operator.plan.actions import AskFronts, Background, ObserveGateway, ReadCode, ReadLog, StartCheck, Target
+from dataapp_operator.plan.facts import CheckFacts, CodeFacts, FrontFacts, LogFacts, ReleaseKey, ViewFacts
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +27,22 @@ TELL_EVERY = 10.0
 
 _BROKE_OFF = "the look through the gateway broke off; it is tried again"
 
+_READING_BROKE_OFF = "reading the code broke off; it is tried again"
+READ_AGAIN = 5.0
+"""Seconds until code that could not be read is read again; doubled each time."""
+READ_AGAIN_MOST = 60.0
+
 AppKey = tuple[str, str]
 """(namespace, app)"""
+
+
+def _read(facts: CodeFacts | None, work: ReadCode | None) -> bool:
+    """Whether a question about code has its last answer: code that cannot change by itself was read."""
+    if work is None:
+        return True
+    if facts is None or facts.key != work.key or facts.trouble is not None or work.interval is not None:
+        return False
+    return work.request in {None, facts.request}
 
 
 class Senses(Protocol):
@@ -44,6 +60,9 @@ class Senses(Protocol):
     async def ask(self, target: Target) -> FrontFacts:
         """One front's open sessions."""
 
+    async def read_code(self, app: AppKey, work: ReadCode, known: CodeFacts | None) -> CodeFacts:
+        """The app's code as it is now; ``known``: the last answer to the same question."""
+
 
 @dataclass(slots=True)
 class _Desk:
@@ -56,14 +75,20 @@ class _Desk:
     fronts: dict[str, FrontFacts] = field(default_factory=dict)
     tasks: dict[tuple[object, ...], asyncio.Task[None]] = field(default_factory=dict)
     asked: dict[str, tuple[Target, ...]] = field(default_factory=dict)
+    code: CodeFacts | None = None
+    reading: ReadCode | None = None
+    reading_changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Workbench:
     """Slow work of all apps. ``wake`` is called with an app's key when there is something new for it."""
 
-    def __init__(self, senses: Senses, *, wake: Callable[[AppKey], None]) -> None:
+    def __init__(
+        self, senses: Senses, *, wake: Callable[[AppKey], None], jitter: Callable[[], float] = lambda: 1.0
+    ) -> None:
         self._senses = senses
         self._wake = wake
+        self._jitter = jitter
         self._desks: dict[AppKey, _Desk] = {}
 
     def facts(self, app: AppKey, *, uid: str | None = None) -> _Desk:
@@ -80,6 +105,7 @@ class Workbench:
         """Start what is wanted and not under way; stop asking fronts nobody wants to hear of any more."""
         desk = self.facts(app)
         asked: dict[str, tuple[Target, ...]] = {}
+        reading: ReadCode | None = None
         for work in wanted:
             match work:
                 case StartCheck():
@@ -92,9 +118,16 @@ class Workbench:
                     self._run(app, desk, ("log", *key), self._read_log(app, desk, work))
                 case AskFronts():
                     asked[work.environment] = work.targets
+                case ReadCode():
+                    reading = work
         desk.asked = asked
         if asked:
             self._run(app, desk, ("fronts",), self._ask(app, desk))
+        if reading != desk.reading:
+            desk.reading = reading
+            desk.reading_changed.set()
+        if reading is not None and not _read(desk.code, reading):
+            self._run(app, desk, ("code",), self._read_code(app, desk))
 
     def forget(self, app: AppKey, keep: set[ReleaseKey]) -> None:
         """Drop what is known about releases that are no longer of interest."""
@@ -174,6 +207,28 @@ class Workbench:
         except Exception:
             log.exception("%s/%s: the log of r%d cannot be read", *app, work.number)
             desk.logs[key] = LogFacts()
+
+    async def _read_code(self, app: AppKey, desk: _Desk) -> None:
+        """Read the code, again and again while it may change by itself or could not be read, until nobody asks."""
+        troubles = 0
+        while (work := desk.reading) is not None:
+            desk.reading_changed.clear()
+            known = desk.code if desk.code is not None and desk.code.key == work.key else None
+            try:
+                found = await self._senses.read_code(app, work, known)
+            except Exception:
+                log.exception("%s/%s: reading the code broke off", *app)
+                found = CodeFacts(key=work.key, trouble=(Reason.GIT_UNREACHABLE, _READING_BROKE_OFF), transient=True)
+            desk.code = replace(found, request=work.request or (known.request if known else None))
+            if desk.code != known:
+                self._wake(app)
+            if _read(desk.code, desk.reading):
+                return
+            troubles = troubles + 1 if found.trouble else 0
+            pause = min(READ_AGAIN * 2**troubles, READ_AGAIN_MOST) if troubles else work.interval
+            with contextlib.suppress(TimeoutError):
+                # A tenth of jitter, so that a thousand apps do not look in the same moment.
+                await asyncio.wait_for(desk.reading_changed.wait(), (pause or 0.0) * self._jitter())
 
     async def _ask(self, app: AppKey, desk: _Desk) -> None:
         """Ask all fronts of interest, again and again, until nobody is interested."""

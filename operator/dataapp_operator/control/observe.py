@@ -1,19 +1,23 @@
 """Reads: everything a decision about one app may look at, from the store and from what slow work found out."""
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
 
-from dataapp_operator.api.dataapp import DataAppSpec
+from dataapp_operator.api.appbuild import AppBuildSpec, AppBuildStatus
+from dataapp_operator.api.dataapp import DataAppSpec, Environment
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec, GatewayRef
 from dataapp_operator.api.status import DataAppStatus
 from dataapp_operator.control import parse
 from dataapp_operator.control.background import AppKey, Workbench
 from dataapp_operator.control.claims import HostClaims
+from dataapp_operator.control.origin import origin_of
 from dataapp_operator.kube.kinds import (
+    APPBUILD,
     APPRELEASE,
     DATAAPP,
     ENVIRONMENTCLASS,
@@ -26,11 +30,14 @@ from dataapp_operator.kube.kinds import (
 )
 from dataapp_operator.kube.store import Store
 from dataapp_operator.plan import names
-from dataapp_operator.plan.facts import GatewayFacts, Observed, ReleaseFacts, ReleaseKey
+from dataapp_operator.plan.facts import BuildFacts, GatewayFacts, Observed, Platform, ReleaseFacts, ReleaseKey
 
 log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
+
+MOST_ENVIRONMENTS = 8
+_ENVIRONMENT = re.compile(r"^[a-z][a-z0-9]{0,14}$")
 
 
 class InvalidAppError(Exception):
@@ -40,11 +47,20 @@ class InvalidAppError(Exception):
 class Observer:
     """Builds :class:`Observed` for a key."""
 
-    def __init__(self, store: Store, workbench: Workbench, claims: HostClaims, *, front_image: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        workbench: Workbench,
+        claims: HostClaims,
+        *,
+        front_image: str,
+        platform: Platform | None = None,
+    ) -> None:
         self._store = store
         self._workbench = workbench
         self._claims = claims
         self._front_image = front_image
+        self._platform = platform or Platform()
         self.gateway_api = True
         """Whether the cluster knows HTTPRoutes; found out at start-up."""
 
@@ -56,7 +72,10 @@ class Observer:
             return None
         spec, status = _read(manifest)
         classes, unreadable = self._classes()
+        spec = _with_environments(spec, status, classes)
         metadata = manifest["metadata"]
+        annotations = metadata.get("annotations") or {}
+        origin, origin_trouble = origin_of(manifest, spec, self._store)
         desk = self._workbench.facts(app, uid=metadata["uid"])
         own, strangers = self._children(app, metadata["uid"])
         return Observed(
@@ -79,6 +98,14 @@ class Observer:
             slots=parse.slots(own[REPLICASET], own[SERVICE], own[POD]),
             routes={m["metadata"]["name"]: parse.route(m) for m in own[HTTPROUTE]},
             strangers=strangers,
+            origin=origin,
+            origin_trouble=origin_trouble,
+            code=desk.code,
+            builds=_builds(m for m in self._store.by_app(APPBUILD, *app) if parse.belongs_to(m, metadata["uid"])),
+            platform=self._platform,
+            promote=annotations.get(names.ANNOTATION_PROMOTE, ""),
+            requested=next((annotations[key][:256] for key in names.REQUESTED_AT if annotations.get(key)), None),
+            leaving=annotations.get(names.ANNOTATION_LEAVING),
             checks=dict(desk.checks),
             views=dict(desk.views),
             fronts=dict(desk.fronts),
@@ -141,6 +168,42 @@ def _read(manifest: Json) -> tuple[DataAppSpec, DataAppStatus]:
         return DataAppSpec.model_validate(manifest["spec"]), DataAppStatus.model_validate(manifest.get("status") or {})
     except ValidationError as error:
         raise InvalidAppError(_first(error)) from error
+
+
+def _with_environments(
+    spec: DataAppSpec, status: DataAppStatus, classes: Mapping[str, EnvironmentClassSpec]
+) -> DataAppSpec:
+    """The spec; without environments of its own, with one of each class that is a default.
+
+    One that serves already stays, whatever became of its class: a platform's slip of the pen must not take an app away.
+    """
+    if spec.environments:
+        return spec
+    placed = sorted((cls.default_position, name) for name, cls in classes.items() if cls.default_position is not None)
+    wanted = [name for _, name in placed if _ENVIRONMENT.match(name)]
+    wanted += [e.name for e in status.environments if e.stable is not None and e.name not in wanted]
+    return spec.model_copy(
+        update={"environments": tuple(Environment(name=name) for name in wanted[:MOST_ENVIRONMENTS])}
+    )
+
+
+def _builds(manifests: Iterable[Json]) -> dict[str, BuildFacts]:
+    """The builds by name. One that this version cannot read is as good as deleted."""
+    found = {}
+    for manifest in manifests:
+        metadata = manifest["metadata"]
+        try:
+            found[metadata["name"]] = BuildFacts(
+                name=metadata["name"],
+                uid=metadata["uid"],
+                resource_version=metadata["resourceVersion"],
+                deleting="deletionTimestamp" in metadata,
+                spec=AppBuildSpec.model_validate(manifest["spec"]),
+                status=AppBuildStatus.model_validate(manifest.get("status") or {}),
+            )
+        except ValidationError as error:
+            log.warning("%s is passed over: %s", metadata["name"], _first(error))
+    return found
 
 
 def _first(error: ValidationError) -> str:

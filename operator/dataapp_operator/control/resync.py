@@ -9,10 +9,10 @@ import logging
 from collections.abc import Callable, Iterable
 
 from dataapp_operator.kube.errors import KubeError, NotServed
-from dataapp_operator.kube.kinds import GATEWAY, HTTPROUTE, POD, REPLICASET, SERVICE, Kind
+from dataapp_operator.kube.kinds import GATEWAY, HTTPROUTE, JOB, POD, REPLICASET, SERVICE, Kind
 from dataapp_operator.kube.port import Cluster
 from dataapp_operator.kube.store import Change, Store
-from dataapp_operator.plan.names import LABEL_APP
+from dataapp_operator.plan.names import LABEL_APP, LABEL_BUILD
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,8 @@ CHILDREN = (REPLICASET, POD, SERVICE, HTTPROUTE)
 
 def selector(kind: Kind) -> str | None:
     """The label selector under which a kind is listed and watched."""
+    if kind == JOB:
+        return LABEL_BUILD
     return LABEL_APP if kind in CHILDREN else None
 
 

@@ -5,6 +5,7 @@ import math
 
 import aiohttp
 
+from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.checks.cause import find_cause, join_reason, tail
 from dataapp_operator.checks.fronts import read_sessions
@@ -12,18 +13,20 @@ from dataapp_operator.checks.gateway import bracketed, observe_plan
 from dataapp_operator.checks.result import SessionResult
 from dataapp_operator.checks.session import probe_session
 from dataapp_operator.control.background import AppKey
+from dataapp_operator.control.code_reading import CodeReader
 from dataapp_operator.front.settings import PROBE_PORT
 from dataapp_operator.kube.errors import KubeError
 from dataapp_operator.kube.port import Cluster
-from dataapp_operator.plan.actions import ObserveGateway, ReadLog, StartCheck, Target
-from dataapp_operator.plan.facts import CheckFacts, FrontFacts, LogFacts, ViewFacts
+from dataapp_operator.plan.actions import ObserveGateway, ReadCode, ReadLog, StartCheck, Target
+from dataapp_operator.plan.facts import CheckFacts, CodeFacts, FrontFacts, LogFacts, ViewFacts
 
 SAMPLES = 3
 """Sessions opened in one check at the least, over all slots."""
 SESSION_TIMEOUT = 20.0
 LOOK_TIMEOUT = 10.0
 LOG_LINES = 200
-EXPECTED = "a session that shows a value, without an error"
+EXPECTED = {"fastapi": "an answer that describes the API, without an error"}
+EXPECTED_OF_SESSION = "a session that shows a value, without an error"
 
 _WORST_FIRST = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.PASS)
 
@@ -31,9 +34,17 @@ _WORST_FIRST = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.PASS)
 class ClusterSenses:
     """Senses over a real cluster. ``client`` keeps no cookies: every visit is a new visitor."""
 
-    def __init__(self, cluster: Cluster, client: aiohttp.ClientSession) -> None:
+    def __init__(self, cluster: Cluster, client: aiohttp.ClientSession, reader: CodeReader | None = None) -> None:
         self._cluster = cluster
         self._client = client
+        self._reader = reader
+
+    async def read_code(self, app: AppKey, work: ReadCode, known: CodeFacts | None) -> CodeFacts:
+        """The app's code as it is now."""
+        if self._reader is None:
+            words = "reading repositories is switched off in this cluster: set spec.image, or ask the platform team"
+            return CodeFacts(key=work.key, trouble=(Reason.SOURCE_MISSING, words))
+        return await self._reader.read(app, work, known)
 
     async def check(self, app: AppKey, work: StartCheck) -> CheckFacts:
         """Open sessions on every slot; the worst answer counts."""
@@ -51,7 +62,7 @@ class ClusterSenses:
         return CheckFacts(
             verdict=worst.verdict,
             measured=worst.measured,
-            expected=EXPECTED,
+            expected=EXPECTED.get(work.framework, EXPECTED_OF_SESSION),
             message=message,
             samples=len(answers),
             log=lines,

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from dataapp_operator.kube.kinds import (
+    APPBUILD,
     APPRELEASE,
+    APPSOURCE,
     DATAAPP,
     ENVIRONMENTCLASS,
     GATEWAY,
     HTTPROUTE,
+    JOB,
     POD,
     REPLICASET,
     SERVICE,
@@ -33,6 +36,9 @@ _METADATA = (
 )
 
 
+_KUBECTL = "kubectl.kubernetes.io/last-applied-configuration"
+
+
 def _base(manifest: Json) -> Json:
     metadata = manifest["metadata"]
     kept = {key: metadata[key] for key in _METADATA if key in metadata}
@@ -43,6 +49,14 @@ def _base(manifest: Json) -> Json:
 
 def _whole(manifest: Json) -> Json:
     return _base(manifest) | {key: manifest[key] for key in ("spec", "status") if key in manifest}
+
+
+def _annotated(manifest: Json) -> Json:
+    """Whole, with annotations: people and AppSources say things by them. Not what kubectl keeps there for itself."""
+    kept = _whole(manifest)
+    annotations = manifest["metadata"].get("annotations") or {}
+    kept["metadata"]["annotations"] = {key: value for key, value in annotations.items() if key != _KUBECTL}
+    return kept
 
 
 def _only_metadata(manifest: Json) -> Json:
@@ -67,6 +81,12 @@ def _pod(manifest: Json) -> Json:
     return _base(manifest) | {"status": {key: status[key] for key in keep if key in status}}
 
 
+def _job(manifest: Json) -> Json:
+    kept = _base(manifest)
+    kept["metadata"]["annotations"] = manifest["metadata"].get("annotations") or {}
+    return kept | {"status": manifest.get("status") or {}}
+
+
 def _gateway(manifest: Json) -> Json:
     """Without ``attachedRoutes`` and conditions: they change whenever any app's route does."""
     listeners = [
@@ -78,7 +98,9 @@ def _gateway(manifest: Json) -> Json:
 
 
 SLIM: dict[Kind, Callable[[Json], Json]] = {
-    DATAAPP: _whole,
+    APPSOURCE: _annotated,
+    DATAAPP: _annotated,
+    APPBUILD: _whole,
     APPRELEASE: _whole,
     ENVIRONMENTCLASS: _whole,
     REPLICASET: _replicaset,
@@ -86,4 +108,5 @@ SLIM: dict[Kind, Callable[[Json], Json]] = {
     SERVICE: _only_metadata,
     HTTPROUTE: _whole,
     GATEWAY: _gateway,
+    JOB: _job,
 }

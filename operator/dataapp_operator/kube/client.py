@@ -74,7 +74,8 @@ class ApiCluster:
             query["continue"] = token
 
     async def create(self, manifest: Manifest) -> Manifest:
-        kind, namespace, _ = _address(manifest)
+        # What is only asked, and not kept, has no name (SubjectAccessReview).
+        kind, namespace = kind_of(manifest), manifest["metadata"].get("namespace")
         return await self._write("create", kind, "POST", kind.path(namespace), manifest)
 
     async def replace(self, manifest: Manifest) -> Manifest:

@@ -48,14 +48,24 @@ class Kind:
 DATAAPP = Kind("dataapps.dev", "v1alpha1", "dataapps", "DataApp")
 APPRELEASE = Kind("dataapps.dev", "v1alpha1", "appreleases", "AppRelease")
 ENVIRONMENTCLASS = Kind("dataapps.dev", "v1alpha1", "environmentclasses", "EnvironmentClass", namespaced=False)
+APPSOURCE = Kind("dataapps.dev", "v1alpha1", "appsources", "AppSource")
+APPBUILD = Kind("dataapps.dev", "v1alpha1", "appbuilds", "AppBuild")
 REPLICASET = Kind("apps", "v1", "replicasets", "ReplicaSet")
 POD = Kind("", "v1", "pods", "Pod")
 SERVICE = Kind("", "v1", "services", "Service")
 HTTPROUTE = Kind("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
 GATEWAY = Kind("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
+JOB = Kind("batch", "v1", "jobs", "Job")
+SECRET = Kind("", "v1", "secrets", "Secret")
+SUBJECTACCESSREVIEW = Kind(
+    "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
+)
 LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 
-ALL = (DATAAPP, APPRELEASE, ENVIRONMENTCLASS, REPLICASET, POD, SERVICE, HTTPROUTE, GATEWAY, LEASE)
+ALL = (
+    *(APPSOURCE, DATAAPP, APPBUILD, APPRELEASE, ENVIRONMENTCLASS),
+    *(REPLICASET, POD, SERVICE, HTTPROUTE, GATEWAY, JOB, SECRET, SUBJECTACCESSREVIEW, LEASE),
+)
 _BY_NAME = {(kind.api_version, kind.kind): kind for kind in ALL}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from dataapp_operator.api.apprelease import AppReleaseStatus
 from dataapp_operator.api.status import DataAppStatus
+from dataapp_operator.plan.facts import Origin
 
 Json = dict[str, Any]
 
@@ -16,6 +17,13 @@ Json = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class CreateRelease:
     """POST an AppRelease; one that exists with the same spec is adopted."""
+
+    manifest: Json
+
+
+@dataclass(frozen=True, slots=True)
+class CreateBuild:
+    """POST an AppBuild; one that exists is the same build and is adopted."""
 
     manifest: Json
 
@@ -50,7 +58,7 @@ class Record:
     status: AppReleaseStatus
 
 
-Action = CreateRelease | Ensure | Delete
+Action = CreateRelease | CreateBuild | Ensure | Delete
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +110,25 @@ class AskFronts:
     targets: tuple[Target, ...]
 
 
-Background = StartCheck | ObserveGateway | ReadLog | AskFronts
+@dataclass(frozen=True, slots=True)
+class ReadCode:
+    """Read the app's code, and say what it is; again every ``interval`` seconds where it may change by itself.
+
+    ``request``: somebody wants it looked at now; ``tags``: the patterns of tags that count, if any do.
+    """
+
+    key: str
+    origin: Origin
+    framework: str | None
+    entrypoint: str | None
+    dockerfile: str | None
+    include: tuple[str, ...]
+    interval: float | None
+    request: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+Background = StartCheck | ObserveGateway | ReadLog | AskFronts | ReadCode
 
 
 @dataclass(frozen=True, slots=True)

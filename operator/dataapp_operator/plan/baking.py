@@ -51,7 +51,7 @@ def advance(scene: Scene, draft: Draft, number: int) -> None:
         return
     deadline = instant(scene.memory.deadline) if scene.memory.deadline else scene.now
     if scene.now >= deadline and _proved(scene, number, check) and scene.ready(number):
-        draft.update(stable=number, candidate=None)
+        draft.update(stable=number, stable_since=timestamp(scene.now), candidate=None)
         draft.enter(Phase.RELEASED, f"{scene.env}: r{number} is released")
         return
     probing.want(scene, draft, number, check, pause=BAKE_CHECK)

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from dataapp_operator.api.status import DataAppStatus
-from dataapp_operator.plan import environment, summary
-from dataapp_operator.plan.actions import Plan, Record
+from dataapp_operator.plan import code, environment, summary
+from dataapp_operator.plan.actions import Action, Delete, Plan, Record
+from dataapp_operator.plan.code import CodeView
 from dataapp_operator.plan.facts import Observed
 from dataapp_operator.plan.scene import Draft, Scene, host_of
 
@@ -15,36 +16,58 @@ def decide(observed: Observed) -> Plan:
         return Plan(status=observed.status)
     pairs: list[tuple[Scene, Draft]] = []
     last_number = max([observed.status.last_number, *(n for _, n in observed.releases)])
-    for scene, earlier in _scenes(observed):
+    view = code.consider(observed) if observed.leaving is None else CodeView(status=observed.status.code)
+    for scene, earlier in _scenes(observed, view):
         draft = environment.step(scene, last_number=last_number, earlier=earlier)
         last_number = max(last_number, draft.last_number)
         pairs.append((scene, draft))
     drafts = [draft for _, draft in pairs]
     status = DataAppStatus(
         observed_generation=observed.generation,
+        last_handled_reconcile_at=view.answered or observed.status.last_handled_reconcile_at,
+        code=view.status,
         last_number=last_number,
-        summary=summary.summarise(drafts),
+        summary=summary.summarise(pairs),
         environments=tuple(d.memory for s, d in pairs if s.environment is not None or _still_there(d)),
-        conditions=summary.conditions(pairs),
+        conditions=summary.conditions(observed, pairs, view),
     )
     wake = [moment for draft in drafts for moment in draft.wake_at]
     return Plan(
         status=status,
-        actions=tuple(action for draft in drafts for action in draft.actions),
+        actions=(*view.actions, *(action for draft in drafts for action in draft.actions), *_farewell(observed)),
         records=tuple(record for scene, draft in pairs for record in _records(scene, draft)),
-        background=tuple(work for draft in drafts for work in draft.background),
+        background=(*view.background, *(work for draft in drafts for work in draft.background)),
         requeue_after=max((min(wake) - observed.now).total_seconds(), 0.0) if wake else None,
         notes=tuple(note for draft in drafts for note in draft.notes),
     )
 
 
-def _scenes(observed: Observed) -> Iterator[tuple[Scene, str | None]]:
-    """Each environment of the spec in order, then those that the memory still has and the spec no longer."""
+def _farewell(observed: Observed) -> Iterator[Action]:
+    """The manifest is gone, and nothing of the app is left, as the persisted memory says: the object goes too."""
+    if observed.leaving is None or observed.status.environments or observed.slots or observed.routes:
+        return
+    if observed.status.observed_generation != observed.generation:
+        return  # not a word of this app is persisted yet
+    yield Delete(
+        kind="DataApp",
+        name=observed.name,
+        uid=observed.uid,
+        resource_version=observed.resource_version,
+        propagation="Background",
+    )
+
+
+def _scenes(observed: Observed, view: CodeView) -> Iterator[tuple[Scene, str | None]]:
+    """Each environment of the spec in order, then those that the memory still has and the spec no longer.
+
+    An app whose manifest is gone has no environment that it should be in.
+    """
     earlier: str | None = None
     wanted = set()
-    for env in observed.spec.environments:
+    for env in observed.spec.environments if observed.leaving is None else ():
         cls = observed.classes.get(env.of_class)
-        yield Scene(observed, env, cls, observed.status.environment(env.name), host_of(observed, env)), earlier
+        memory = observed.status.environment(env.name)
+        yield Scene(observed, env, cls, memory, host_of(observed, env), view), earlier
         earlier = env.name
         wanted.add(env.name)
     for memory in observed.status.environments:

@@ -5,16 +5,21 @@ the same release content: nothing is released twice, and a failed one is recogni
 done (bake, drain) is frozen with it but is not part of the artefact: changing it releases nothing.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dataapp_operator.api.apprelease import AppReleaseSpec, ProbePlan, ReleasePlan, RunPlan
 from dataapp_operator.api.base import API_VERSION
-from dataapp_operator.api.dataapp import AppSpec, DataAppSpec, Environment
-from dataapp_operator.api.status import Artefact
 from dataapp_operator.plan import names
 from dataapp_operator.plan.workload import owner
+
+if TYPE_CHECKING:
+    from dataapp_operator.api.dataapp import AppSpec, Environment
+    from dataapp_operator.api.status import Artefact
+    from dataapp_operator.plan.wishes import Wish
 
 
 def config_hash(app: AppSpec) -> str:
@@ -29,45 +34,33 @@ def config_hash(app: AppSpec) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
-def wanted(spec: DataAppSpec) -> tuple[str, str]:
-    """(image, config hash) the author asks for."""
-    return spec.image, config_hash(spec.app)
-
-
 def content(artefact: Artefact | None) -> tuple[str, str] | None:
     """(image, config hash) of a live release."""
     return None if artefact is None else (artefact.image, artefact.config_hash)
 
 
-def release_spec(app: str, spec: DataAppSpec, environment: Environment, *, number: int) -> AppReleaseSpec:
-    """The frozen spec of a release of what the author asks for now."""
+def release_spec(app: str, wish: Wish, environment: Environment, *, number: int) -> AppReleaseSpec:
+    """The frozen spec of a release of a wish in an environment, with that environment's settings and way of releasing."""
+    here = wish.here(environment)
+    assert here.framework is not None  # noqa: S101 - the API asks for it beside an image, and reading code finds it
     return AppReleaseSpec(
         app=app,
         environment=environment.name,
         number=number,
-        image=spec.image,
-        config_hash=config_hash(spec.app),
-        run=RunPlan(port=spec.app.listens_on, env=spec.app.env, resources=spec.app.resources),
+        image=wish.image,
+        commit=wish.commit,
+        build=wish.build,
+        config_hash=config_hash(here),
+        config=wish.config,
+        run=RunPlan(port=here.listens_on, env=here.env, resources=here.resources),
         plan=ReleasePlan(
             strategy=environment.release.strategy,
-            slots=spec.app.replicas.min,
+            slots=here.replicas.min,
             bake=environment.release.bake,
             drain=environment.release.drain,
-            probe=ProbePlan(framework=spec.app.framework, startup=spec.app.probe.startup),
+            probe=ProbePlan(framework=here.framework, startup=here.probe.startup),
         ),
     )
-
-
-def promoted_spec(earlier: AppReleaseSpec, environment: Environment) -> AppReleaseSpec:
-    """The same content and number in the next environment, with that environment's way of releasing."""
-    plan = earlier.plan.model_copy(
-        update={
-            "strategy": environment.release.strategy,
-            "bake": environment.release.bake,
-            "drain": environment.release.drain,
-        }
-    )
-    return earlier.model_copy(update={"environment": environment.name, "plan": plan})
 
 
 def release_manifest(spec: AppReleaseSpec, *, namespace: str, app_uid: str) -> dict[str, Any]:

@@ -6,21 +6,15 @@ justification of the next pass.
 
 import re
 
-from dataapp_operator.api.apprelease import AppReleaseSpec
-from dataapp_operator.api.base import seconds, timestamp
+from dataapp_operator.api.base import timestamp
 from dataapp_operator.api.dataapp import Environment
-from dataapp_operator.api.reasons import Phase, Reason
-from dataapp_operator.api.status import Artefact
-from dataapp_operator.plan import desired, endings, names, phases, record, switching, upkeep, words
-from dataapp_operator.plan.actions import CreateRelease
+from dataapp_operator.api.reasons import Reason
+from dataapp_operator.plan import choosing, names, phases, record, switching, upkeep, words
+from dataapp_operator.plan.choosing import LOOK_AGAIN
 from dataapp_operator.plan.facts import GatewayFacts
-from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene, host_of
+from dataapp_operator.plan.scene import Draft, Scene, host_of
 
 _HOST = re.compile(r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")
-_LOOK_AGAIN = 15
-"""Seconds until something outside that a person must mend is looked at again (its change also wakes us)."""
-MOST_LEAVING = 24
-"""Old releases of an environment that may drain or be removed at once: status holds 32."""
 
 
 def step(scene: Scene, *, last_number: int, earlier: str | None) -> Draft:
@@ -33,7 +27,7 @@ def step(scene: Scene, *, last_number: int, earlier: str | None) -> Draft:
     trouble = None if scene.environment is None else _outside_trouble(scene, scene.environment, gateway)
     if trouble is not None:
         draft.stall(*trouble)
-        draft.wake_in(_LOOK_AGAIN)
+        draft.wake_in(LOOK_AGAIN)
         return draft
     if cls is not None:
         draft.update(host=scene.host, url=names.url(cls, scene.host))
@@ -45,9 +39,9 @@ def step(scene: Scene, *, last_number: int, earlier: str | None) -> Draft:
         _depart(scene, draft)
     elif scene.memory.candidate is not None:
         phases.advance(scene, draft, scene.memory.candidate, gateway)
-        _supersede_if_stuck(scene, draft, scene.memory.candidate, earlier)
+        choosing.supersede_if_stuck(scene, draft, scene.memory.candidate, earlier)
     elif not scene.refusals():
-        _choose(scene, draft, earlier)
+        choosing.choose(scene, draft, earlier)
     upkeep.drain(scene, draft)
     upkeep.ask_fronts(scene, draft)
     _refused(scene, draft)
@@ -130,121 +124,6 @@ def _sibling(scene: Scene, environment: Environment) -> str | None:
     return None
 
 
-def _choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
-    """Find out whether something new should be released here, and begin."""
-    assert scene.environment is not None  # noqa: S101 - the caller looked
-    memory, observed = scene.memory, scene.observed
-    source = None if earlier is None else observed.status.environment(earlier)
-    wish = wanted_here(scene, earlier)
-    if wish is None:
-        assert earlier is not None  # noqa: S101 - only a promotion can have nothing to promote
-        draft.wait(Reason.EARLIER_ENVIRONMENT, f"waiting until {earlier} has a release that passed its checks")
-        return
-    if wish == desired.content(memory.artefact(memory.stable)):
-        draft.update(waiting_for=None)
-        return
-    failed = next((q for q in memory.quarantined if (q.image, q.config_hash) == wish), None)
-    if failed is not None:
-        draft.wait(Reason.RELEASE_FAILED, f"r{failed.release} failed and is not tried again: {failed.reason}")
-        return
-    if scene.observed.strangers and not observed.status.last_number:  # a new app under an old name
-        some = ", ".join(scene.observed.strangers[:3])
-        draft.wait(
-            Reason.STARTING,
-            f"waiting until the parts of a deleted app of this name are gone ({some}). The cluster removes them by itself;"
-            " where they were kept on purpose, delete them",
-        )
-        draft.wake_in(_LOOK_AGAIN)
-        return
-    if _same_still_here(scene, wish):
-        draft.wait(Reason.STARTING, "waiting until an earlier try of the same release is removed")
-        return
-    old = {d.release: d.forced_at for d in memory.draining if d.release not in memory.removing}
-    if len(old) + len(memory.removing) >= MOST_LEAVING:
-        draft.wait(
-            Reason.STARTING,
-            f"{len(old) + len(memory.removing)} older releases still have open sessions or are being removed; the next one"
-            " begins when one of them has ended",
-            until=min(old.values(), default=None),
-        )
-        return
-    spec = _spec_for(scene, source.stable if source else None, earlier)
-    if spec is None:
-        draft.wait(
-            Reason.EARLIER_ENVIRONMENT, f"the record of the release in {earlier} is gone; the next release goes on"
-        )
-        return
-    if (scene.env, spec.number) not in observed.releases:
-        draft.actions.append(
-            CreateRelease(desired.release_manifest(spec, namespace=observed.namespace, app_uid=observed.uid))
-        )
-    draft.last_number = max(draft.last_number, spec.number)
-    draft.update(
-        candidate=spec.number,
-        # A promotion that was given up, and is wanted again while its sessions go on, is on its way back.
-        draining=tuple(d for d in draft.memory.draining if d.release != spec.number),
-        artefacts=(
-            *(a for a in draft.memory.artefacts if a.release != spec.number),
-            Artefact(release=spec.number, image=spec.image, config_hash=spec.config_hash),
-        ),
-    )
-    limit = seconds(spec.plan.probe.startup) + PROGRESS_ALLOWANCE
-    draft.enter(Phase.DEPLOYING, f"{scene.env}: r{spec.number} is new, deploying", within=limit)
-    draft.wait(Reason.STARTING, f"r{spec.number} is being created", until=draft.memory.deadline)
-    draft.wake_in(0)
-
-
-def wanted_here(scene: Scene, earlier: str | None) -> tuple[str, str] | None:
-    """(image, config hash) that should run here: the author's wish, or what the earlier environment has proved."""
-    if earlier is None:
-        return desired.wanted(scene.observed.spec)
-    source = scene.observed.status.environment(earlier)
-    return desired.content(source.artefact(source.stable))
-
-
-def _same_still_here(scene: Scene, wish: tuple[str, str]) -> bool:
-    """The same number in this environment is still being taken apart (a promotion given up and wanted again)."""
-    return any(desired.content(scene.memory.artefact(n)) == wish for n in scene.memory.removing)
-
-
-def _spec_for(scene: Scene, source_number: int | None, earlier: str | None) -> AppReleaseSpec | None:
-    """The frozen spec of the new release, with its number."""
-    observed, environment = scene.observed, scene.environment
-    assert environment is not None  # noqa: S101 - the caller looked
-    if earlier is not None:
-        if source_number is None:
-            return None
-        source = observed.releases.get((earlier, source_number))
-        if source is None:
-            if observed.status.environment(earlier).artefact(source_number) is None:
-                return None
-            wish = wanted_here(scene, earlier)
-            if wish != desired.wanted(observed.spec):
-                return None
-            return desired.release_spec(scene.app, observed.spec, environment, number=source_number)
-        return desired.promoted_spec(source.spec, environment)
-    given = observed.status.last_number
-    for (env, number), known in sorted(observed.releases.items()):
-        if env != scene.env or number <= given:
-            continue
-        spec = desired.release_spec(scene.app, observed.spec, environment, number=number)
-        if spec == known.spec:
-            return spec  # created by a pass that did not live to remember it
-    number = max([given, *(n for _, n in observed.releases)]) + 1
-    return desired.release_spec(scene.app, observed.spec, environment, number=number)
-
-
-def _supersede_if_stuck(scene: Scene, draft: Draft, number: int, earlier: str | None) -> None:
-    """A started candidate is verified to its end, unless it cannot even start: then a newer wish takes its place."""
-    still = draft.memory.candidate == number and draft.memory.phase == scene.memory.phase == Phase.DEPLOYING
-    if not still or draft.trouble is None:
-        return
-    wish = wanted_here(scene, earlier)
-    if wish is not None and wish != desired.content(scene.memory.artefact(number)):
-        draft.trouble = None
-        endings.supersede(scene, draft, number)
-
-
 def _depart(scene: Scene, draft: Draft) -> None:
     """The environment is no longer wanted: no new visits, open sessions until their end, then nothing."""
     memory = scene.memory
@@ -254,6 +133,7 @@ def _depart(scene: Scene, draft: Draft) -> None:
         fresh = [switching.begin_draining(scene, n) for n in sorted(leaving - set(memory.removing))]
         draft.update(
             stable=None,
+            stable_since=None,
             candidate=None,
             intent=None,
             weights=(),

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from dataapp_operator.api.appbuild import AppBuildSpec, AppBuildStatus
 from dataapp_operator.api.apprelease import AppReleaseSpec, AppReleaseStatus
+from dataapp_operator.api.code import Dependencies, DetectedBy, GitRef
 from dataapp_operator.api.dataapp import DataAppSpec
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec, GatewayRef
+from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.status import DataAppStatus
 from dataapp_operator.api.verdict import Verdict
 
@@ -171,6 +174,78 @@ class LogFacts:
     lines: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildFacts(ObjectFacts):
+    """An AppBuild that exists."""
+
+    spec: AppBuildSpec
+    status: AppBuildStatus = field(default_factory=AppBuildStatus)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where an app's code is. ``commit``: the one to take, where an AppSource has chosen it (on the branch or tag
+    ``where``); else the newest of ``ref``.
+    """
+
+    url: str
+    path: str
+    ref: GitRef = field(default_factory=GitRef)
+    secret: str | None = None
+    manifest: str | None = None
+    commit: str | None = None
+    where: str | None = None
+    interval: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found in an app's code."""
+
+    framework: str
+    entrypoint: str
+    recipe: str
+    detected_by: DetectedBy
+    dependencies: Dependencies = field(default_factory=Dependencies)
+    dockerfile: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """The newest tag of a pattern, and the code it points at."""
+
+    name: str
+    commit: str
+    tree: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeFacts:
+    """What reading an app's code has brought, for the question with this ``key``. ``trouble``: why it brought nothing."""
+
+    key: str
+    commit: str = ""
+    revision: str = ""
+    tree: str = ""
+    committed_at: str = ""
+    finding: Finding | None = None
+    tagged: Mapping[str, Tagged] = field(default_factory=dict)
+    """By pattern."""
+    trouble: tuple[Reason, str] | None = None
+    transient: bool = False
+    request: str | None = None
+    """The value of the wish to look now that this look has answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What builds start from: base images by language (python, r), and the version of each recipe."""
+
+    bases: Mapping[str, str] = field(default_factory=dict)
+    recipes: Mapping[str, str] = field(default_factory=dict)
+    builds: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """Everything a decision about one DataApp may look at."""
@@ -198,6 +273,19 @@ class Observed:
     logs: Mapping[ReleaseKey, LogFacts] = field(default_factory=dict)
     rejections: Mapping[str, str] = field(default_factory=dict)
     """Objects ("Kind name") the API server refused in this pass, with its words."""
+    origin: Origin | None = None
+    """Where the app's code is; None for a prebuilt image, or where nobody says."""
+    origin_trouble: tuple[Reason, str] | None = None
+    """Why it is not known where the code is."""
+    code: CodeFacts | None = None
+    builds: Mapping[str, BuildFacts] = field(default_factory=dict)
+    platform: Platform = field(default_factory=Platform)
+    promote: str = ""
+    """What a person has promoted, as the annotation says it: ``production=14``."""
+    requested: str | None = None
+    """The newest wish to look now."""
+    leaving: str | None = None
+    """The revision that no longer has the app's manifest: it is drained, then deleted."""
     strangers: tuple[str, ...] = ()
     """Objects ("Kind name") that carry this app's label and belong to another object of its name: a deleted one."""
     unreadable: Mapping[str, str] = field(default_factory=dict)

@@ -14,6 +14,24 @@ LABEL_ENVIRONMENT = f"{GROUP}/environment"
 LABEL_RELEASE = f"{GROUP}/release"
 LABEL_SLOT = f"{GROUP}/slot"
 
+LABEL_SOURCE = f"{GROUP}/source"
+"""On a DataApp: the AppSource (in its namespace) that brought it."""
+LABEL_BUILD = f"{GROUP}/build"
+"""On what a build consists of, in the builds' namespace; the value is the AppBuild's name."""
+
+ANNOTATION_PATH = f"{GROUP}/path"
+"""On a DataApp of an AppSource: the directory of its manifest."""
+ANNOTATION_MANIFEST = f"{GROUP}/manifest"
+"""On a DataApp of an AppSource: its manifest, from the top of the repository."""
+ANNOTATION_COMMIT = f"{GROUP}/commit"
+"""On a DataApp of an AppSource: the last commit that touched its code."""
+ANNOTATION_LEAVING = f"{GROUP}/leaving"
+"""On a DataApp whose manifest is gone: it is drained and then deleted. The value is the revision that no longer has it."""
+ANNOTATION_PROMOTE = f"{GROUP}/promote"
+"""On a DataApp, by a person: ``production=14`` lets release 14 go on to production."""
+REQUESTED_AT = ("reconcile.dataapps.dev/requestedAt", "reconcile.fluxcd.io/requestedAt")
+"""On anything that reads a repository: a new value means "look now"."""
+
 ANNOTATION_NUDGE = f"{GROUP}/nudge"
 """On a ReplicaSet whose pod was refused: changed now and then, so that its controller tries again soon."""
 

@@ -27,6 +27,7 @@ def ended(scene: Scene, number: int, *, phase: Phase, reason: Reason, message: s
     return before.model_copy(
         update={
             "phase": str(phase),
+            "commit": _commit(scene, number),
             "reason": str(reason),
             "message": message[:4096],
             "next_step": next_step,
@@ -61,6 +62,7 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
     counted = draining is not None or (number == memory.candidate and memory.phase == Phase.BAKING)
     update: dict[str, object] = {
         "phase": phase,
+        "commit": _commit(scene, number),
         "weight": f"{weight * 100 // SCALE}%" if weight else "0",
         "sessions": 0 if removed else before.sessions if leaving else scene.sessions(number) if counted else None,
         "summary": before.summary,
@@ -93,6 +95,11 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
     else:
         update |= {"reason": None, "message": None, "summary": ""}
     return before.model_copy(update=update)
+
+
+def _commit(scene: Scene, number: int) -> str | None:
+    spec = scene.spec(number)
+    return spec.commit[:7] if spec is not None and spec.commit else None
 
 
 def _phase(draft: Draft, number: int, before: AppReleaseStatus, *, removed: bool) -> str:

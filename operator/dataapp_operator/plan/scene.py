@@ -17,6 +17,7 @@ from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import EnvironmentStatus, WaitingFor
 from dataapp_operator.plan import health, names
 from dataapp_operator.plan.actions import Action, Background, Target
+from dataapp_operator.plan.code import CodeView
 from dataapp_operator.plan.facts import FrontFacts, Observed, ReleaseFacts, SlotFacts
 
 BLINK = 10
@@ -37,6 +38,7 @@ class Scene:
     cls: EnvironmentClassSpec | None
     memory: EnvironmentStatus
     host: str
+    code: CodeView = field(default_factory=CodeView)
 
     @property
     def now(self) -> datetime:

@@ -3,17 +3,27 @@
 from collections.abc import Sequence
 
 from dataapp_operator.api.base import timestamp
-from dataapp_operator.api.conditions import LAST_RELEASE_FAILED, READY, RECONCILING, STALLED, Condition, settle
+from dataapp_operator.api.conditions import BUILT, LAST_RELEASE_FAILED, READY, RECONCILING, STALLED, Condition, settle
 from dataapp_operator.api.reasons import Reason
-from dataapp_operator.api.status import EnvironmentStatus, Summary
+from dataapp_operator.api.status import EnvironmentStatus, Summary, WaitingFor
 from dataapp_operator.plan import names, words
+from dataapp_operator.plan.code import CodeView
+from dataapp_operator.plan.facts import Observed
 from dataapp_operator.plan.health import Outlook
 from dataapp_operator.plan.scene import Draft, Scene, since
 
+_NOWHERE = (
+    "the app has no environment to run in: list some in spec.environments, or ask the platform team to give a"
+    " defaultPosition to the EnvironmentClasses that every app should go through"
+)
 
-def summarise(drafts: Sequence[Draft]) -> Summary:
+_PATIENT = {Reason.AWAITING_PROMOTION, Reason.AWAITING_TAG, Reason.SOAKING, Reason.PIN_UNKNOWN}
+"""An environment that has never had a release and waits for one of these takes nothing from an app that works elsewhere."""
+
+
+def summarise(pairs: Sequence[tuple[Scene, Draft]]) -> Summary:
     """The columns of ``kubectl get dataapps``."""
-    memories = [draft.memory for draft in drafts]
+    memories = [draft.memory for _, draft in pairs]
     serving = [(m.name, m.weights[0].release) for m in memories if m.weights]
     moving = [f"{m.name} r{m.candidate} {str(m.phase).lower()}" for m in memories if m.candidate is not None]
     moving += [f"{m.name} r{d.release} draining" for m in memories for d in m.draining if d.release != m.stable]
@@ -24,15 +34,28 @@ def summarise(drafts: Sequence[Draft]) -> Summary:
         moving=", ".join(moving)[:512],
         waiting_since=min(waits) if waits else None,
         sessions=sum(c for c in counts if c is not None) if counts and None not in counts else None,
+        commit=_commits(memories),
     )
 
 
-def conditions(pairs: Sequence[tuple[Scene, Draft]]) -> tuple[Condition, ...]:
-    """Ready always; Reconciling or Stalled only while True, never both; LastReleaseFailed until one succeeds."""
-    observed = pairs[0][0].observed
-    ready = _ready(pairs)
+def _commits(memories: Sequence[EnvironmentStatus]) -> str:
+    """The commit that the last environment serves, of those that serve one."""
+    artefacts = [m.artefact(m.weights[0].release) for m in memories if m.weights]
+    commits = [artefact.commit for artefact in artefacts if artefact is not None and artefact.commit]
+    return commits[-1][:7] if commits else ""
+
+
+def conditions(observed: Observed, pairs: Sequence[tuple[Scene, Draft]], code: CodeView) -> tuple[Condition, ...]:
+    """Ready always; Reconciling or Stalled only while True, never both; LastReleaseFailed until one succeeds.
+
+    Built, for an app that is code: whether what was committed last became an image.
+    """
+    ready = _leaving(observed) or _ready(pairs, code)
     wanted = [ready]
-    stalled = next((_trouble(d) for _, d in pairs if d.trouble), None) or _nothing_to_wait_for(pairs)
+    if observed.leaving is None and (code.status is not None or code.image is None):
+        wanted.append(_built(code))
+    stalled = next((_trouble(d) for _, d in pairs if d.trouble), None) or _code_trouble(code)
+    stalled = stalled or _nothing_to_wait_for(pairs) or _nowhere(observed, pairs)
     waiting = [d.memory for _, d in pairs if d.memory.waiting_for is not None and _moves(d.memory)]
     if stalled is not None:
         wanted.append(("True", STALLED, stalled[0], stalled[1]))
@@ -40,6 +63,10 @@ def conditions(pairs: Sequence[tuple[Scene, Draft]]) -> tuple[Condition, ...]:
         wait = waiting[0].waiting_for
         assert wait is not None  # noqa: S101 - filtered above
         wanted.append(("True", RECONCILING, wait.reason, f"{waiting[0].name}: {wait.message}"))
+    elif observed.leaving is not None:
+        wanted.append(("True", RECONCILING, Reason.LEAVING, ready[3]))
+    elif code.image is None:
+        wanted.append(("True", RECONCILING, code.reason, code.words))
     failed = _last_failed([d.memory for _, d in pairs])
     if failed is not None:
         wanted.append(("True", LAST_RELEASE_FAILED, Reason.RELEASE_FAILED, failed))
@@ -61,8 +88,38 @@ def conditions(pairs: Sequence[tuple[Scene, Draft]]) -> tuple[Condition, ...]:
     )
 
 
-def _ready(pairs: Sequence[tuple[Scene, Draft]]) -> tuple[str, str, str, str]:
-    serving = []
+def _leaving(observed: Observed) -> tuple[str, str, str, str] | None:
+    if observed.leaving is None:
+        return None
+    message = (
+        f"the repository no longer has the app's manifest ({observed.leaving}): new visitors are not let in, open sessions"
+        " are kept until their end, then the app is removed"
+    )
+    return ("False", READY, Reason.LEAVING, message)
+
+
+def _built(code: CodeView) -> tuple[str, str, str, str]:
+    if code.image is None:
+        return ("False" if code.stalled else "Unknown", BUILT, code.reason, code.words)
+    assert code.status is not None  # noqa: S101 - an image without code has no such condition
+    what = code.status
+    found = f"{what.framework}, by the rule {what.detected_by.rule} from {what.detected_by.file}"
+    return ("True", BUILT, Reason.BUILT, f"{what.commit[:7]} is {what.build}: {found}")
+
+
+def _code_trouble(code: CodeView) -> tuple[str, str] | None:
+    return (code.reason, code.words) if code.stalled else None
+
+
+def _nowhere(observed: Observed, pairs: Sequence[tuple[Scene, Draft]]) -> tuple[str, str] | None:
+    somewhere = any(scene.environment is not None for scene, _ in pairs)
+    return None if somewhere or observed.leaving is not None else (Reason.CLASS_MISSING, _NOWHERE)
+
+
+def _ready(pairs: Sequence[tuple[Scene, Draft]], code: CodeView) -> tuple[str, str, str, str]:
+    serving: list[str] = []
+    waits: list[str] = []
+    patient: list[WaitingFor] = []
     for scene, draft in pairs:
         if scene.environment is None:
             continue
@@ -71,6 +128,12 @@ def _ready(pairs: Sequence[tuple[Scene, Draft]]) -> tuple[str, str, str, str]:
             if draft.trouble is not None:
                 return ("False", READY, *_trouble(draft))
             wait = memory.waiting_for
+            if wait is not None and wait.reason in _PATIENT and memory.candidate is None:
+                patient.append(wait)
+                waits.append(f"{memory.name}: {wait.message}")
+                continue
+            if code.image is None and memory.candidate is None and not serving:
+                return ("False", READY, code.reason, code.words)
             reason = wait.reason if wait else Reason.STARTING
             return ("False", READY, reason, f"{memory.name}: {wait.message if wait else 'the first release begins'}")
         number = memory.weights[0].release
@@ -85,10 +148,14 @@ def _ready(pairs: Sequence[tuple[Scene, Draft]]) -> tuple[str, str, str, str]:
         if route is not None and route.accepted is False:
             why = f"the gateway does not accept the app's route: {words.gateway(route.words)}"
             return ("False", READY, Reason.GATEWAY_REJECTED, f"{memory.name}: {why}")
-        image = memory.artefact(number)
-        digest = f" ({image.image.rsplit('@sha256:', 1)[-1][:7]})" if image else ""
-        serving.append(f"{memory.name} serves r{number}{digest}")
-    return ("True", READY, Reason.RELEASED, ", ".join(serving))
+        what = memory.artefact(number)
+        digest = (what.commit or what.image.rsplit("@sha256:", 1)[-1])[:7] if what else ""
+        serving.append(f"{memory.name} serves r{number}" + (f" ({digest})" if digest else ""))
+    if patient and not serving:
+        return ("False", READY, patient[0].reason, waits[0])
+    if not serving:
+        return ("False", READY, Reason.CLASS_MISSING, _NOWHERE)
+    return ("True", READY, Reason.RELEASED, "; ".join((", ".join(serving), *waits)))
 
 
 def _trouble(draft: Draft) -> tuple[str, str]:

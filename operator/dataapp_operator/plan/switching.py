@@ -110,7 +110,7 @@ def _switched(scene: Scene, draft: Draft, number: int) -> None:
         draft.enter(Phase.RELEASED, f"{scene.env}: r{goal} serves everybody again")
         return
     if stable is None:
-        draft.update(stable=number, candidate=None)
+        draft.update(stable=number, stable_since=timestamp(scene.now), candidate=None)
         draft.enter(Phase.RELEASED, f"{scene.env}: r{number} is released")
         return
     draft.update(draining=(*(d for d in draft.memory.draining if d.release != stable), begin_draining(scene, stable)))

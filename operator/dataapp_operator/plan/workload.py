@@ -17,6 +17,8 @@ Json = dict[str, Any]
 
 MAX_GRACE = 3600
 """Seconds a pod evicted by others may take to drain. We never rely on it: we end pods only once they are empty."""
+PORT_VARIABLE = "DATAAPP_PORT"
+"""Tells an app that was built by our recipes where to listen."""
 RESTART_GRACE = 30
 """Seconds an app that does not listen may take to end. The pod's grace is for sessions; here there are none to save."""
 
@@ -136,7 +138,7 @@ def _app(spec: AppReleaseSpec) -> Json:
     return {
         "name": "app",
         "image": spec.image,
-        "env": [*defaults, *given],
+        "env": [*defaults, {"name": PORT_VARIABLE, "value": str(spec.run.port)}, *given],
         "ports": [{"name": "app", "containerPort": spec.run.port}],
         "resources": {
             "requests": {"cpu": resources.cpu, "memory": resources.memory},

@@ -28,24 +28,12 @@ class Health:
     detail: str
 
 
-class WebServer:
-    """Serves /healthz (`alive` checks), /readyz (`ready` checks) and /metrics until `stop`."""
+class Server:
+    """Serves one web application on one port until `stop`; `host` None means every address."""
 
-    def __init__(
-        self,
-        *,
-        alive: Mapping[str, Callable[[], Health]],
-        ready: Mapping[str, Callable[[], Health]],
-        metrics: Callable[[], bytes],
-        host: str | None = None,
-        port: int = PORT,
-    ) -> None:
+    def __init__(self, app: web.Application, *, host: str | None, port: int) -> None:
         self._host = host
         self._port = port
-        app = web.Application()
-        app.router.add_get("/healthz", _answering(alive))
-        app.router.add_get("/readyz", _answering(ready))
-        app.router.add_get("/metrics", _exposing(metrics))
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
 
     async def start(self) -> int:
@@ -64,6 +52,25 @@ class WebServer:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+
+class WebServer(Server):
+    """Serves /healthz (`alive` checks), /readyz (`ready` checks) and /metrics until `stop`."""
+
+    def __init__(
+        self,
+        *,
+        alive: Mapping[str, Callable[[], Health]],
+        ready: Mapping[str, Callable[[], Health]],
+        metrics: Callable[[], bytes],
+        host: str | None = None,
+        port: int = PORT,
+    ) -> None:
+        app = web.Application()
+        app.router.add_get("/healthz", _answering(alive))
+        app.router.add_get("/readyz", _answering(ready))
+        app.router.add_get("/metrics", _exposing(metrics))
+        super().__init__(app, host=host, port=port)
 
 
 def _answering(checks: Mapping[str, Callable[[], Health]]) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -1,0 +1,115 @@
+"""What an environment without a candidate does next: find out whether something new should be released, and begin."""
+
+from dataapp_operator.api.apprelease import AppReleaseSpec
+from dataapp_operator.api.base import seconds
+from dataapp_operator.api.reasons import Phase, Reason
+from dataapp_operator.api.status import Artefact
+from dataapp_operator.plan import desired, endings
+from dataapp_operator.plan.actions import CreateRelease
+from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene
+from dataapp_operator.plan.wishes import Wish, wish_for
+
+LOOK_AGAIN = 15
+"""Seconds until something outside that a person must mend is looked at again (its change also wakes us)."""
+MOST_LEAVING = 24
+"""Old releases of an environment that may drain or be removed at once: status holds 32."""
+
+
+def choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
+    """Begin the next release, or say what is waited for."""
+    assert scene.environment is not None  # noqa: S101 - the caller looked
+    memory = scene.memory
+    wish, hold = wish_for(scene, earlier)
+    content = None if wish is None else wish.content(scene.environment)
+    if wish is None or content is None or content == desired.content(memory.artefact(memory.stable)):
+        if hold is None:
+            draft.update(waiting_for=None)
+        else:
+            draft.wait(hold.reason, hold.words, until=hold.until)
+        return
+    failed = next((q for q in memory.quarantined if (q.image, q.config_hash) == content), None)
+    if failed is not None:
+        draft.wait(Reason.RELEASE_FAILED, f"r{failed.release} failed and is not tried again: {failed.reason}")
+        return
+    if not _in_the_way(scene, draft, content):
+        _begin(scene, draft, _spec_for(scene, wish, last_number=draft.last_number))
+
+
+def supersede_if_stuck(scene: Scene, draft: Draft, number: int, earlier: str | None) -> None:
+    """A started candidate is verified to its end, unless it cannot even start: then a newer wish takes its place."""
+    assert scene.environment is not None  # noqa: S101 - the caller looked
+    still = draft.memory.candidate == number and draft.memory.phase == scene.memory.phase == Phase.DEPLOYING
+    if not still or draft.trouble is None:
+        return
+    wish, _ = wish_for(scene, earlier)
+    if wish is not None and wish.content(scene.environment) != desired.content(scene.memory.artefact(number)):
+        draft.trouble = None
+        endings.supersede(scene, draft, number)
+
+
+def _in_the_way(scene: Scene, draft: Draft, content: tuple[str, str]) -> bool:
+    """Something must go first; it is told what."""
+    memory = scene.memory
+    if scene.observed.strangers and not scene.observed.status.last_number:  # a new app under an old name
+        some = ", ".join(scene.observed.strangers[:3])
+        draft.wait(
+            Reason.STARTING,
+            f"waiting until the parts of a deleted app of this name are gone ({some}). The cluster removes them by itself;"
+            " where they were kept on purpose, delete them",
+        )
+        draft.wake_in(LOOK_AGAIN)
+        return True
+    if any(desired.content(memory.artefact(n)) == content for n in memory.removing):
+        # The same number is still being taken apart: a promotion given up and wanted again.
+        draft.wait(Reason.STARTING, "waiting until an earlier try of the same release is removed")
+        return True
+    old = {d.release: d.forced_at for d in memory.draining if d.release not in memory.removing}
+    if len(old) + len(memory.removing) >= MOST_LEAVING:
+        draft.wait(
+            Reason.STARTING,
+            f"{len(old) + len(memory.removing)} older releases still have open sessions or are being removed; the next one"
+            " begins when one of them has ended",
+            until=min(old.values(), default=None),
+        )
+        return True
+    return False
+
+
+def _begin(scene: Scene, draft: Draft, spec: AppReleaseSpec) -> None:
+    observed = scene.observed
+    if (scene.env, spec.number) not in observed.releases:
+        draft.actions.append(
+            CreateRelease(desired.release_manifest(spec, namespace=observed.namespace, app_uid=observed.uid))
+        )
+    draft.last_number = max(draft.last_number, spec.number)
+    draft.update(
+        candidate=spec.number,
+        # A promotion that was given up, and is wanted again while its sessions go on, is on its way back.
+        draining=tuple(d for d in draft.memory.draining if d.release != spec.number),
+        artefacts=(
+            *(a for a in draft.memory.artefacts if a.release != spec.number),
+            Artefact(release=spec.number, image=spec.image, config_hash=spec.config_hash, commit=spec.commit),
+        ),
+    )
+    limit = seconds(spec.plan.probe.startup) + PROGRESS_ALLOWANCE
+    draft.enter(Phase.DEPLOYING, f"{scene.env}: r{spec.number} is new, deploying", within=limit)
+    draft.wait(Reason.STARTING, f"r{spec.number} is being created", until=draft.memory.deadline)
+    draft.wake_in(0)
+
+
+def _spec_for(scene: Scene, wish: Wish, *, last_number: int) -> AppReleaseSpec:
+    """The frozen spec of the new release, with its number: the one it has in the environment before, or the next."""
+    assert scene.environment is not None  # noqa: S101 - the caller looked
+    observed = scene.observed
+    own = {number: record.spec for (env, number), record in observed.releases.items() if env == scene.env}
+    if wish.number is not None:
+        spec = desired.release_spec(scene.app, wish, scene.environment, number=wish.number)
+        taken = desired.content(scene.memory.artefact(wish.number)) not in {None, (spec.image, spec.config_hash)}
+        if own.get(wish.number, spec) == spec and wish.number >= max(own, default=0) and not taken:
+            return spec
+    given = observed.status.last_number
+    for number, known in sorted(own.items()):
+        spec = desired.release_spec(scene.app, wish, scene.environment, number=number)
+        if number > given and spec == known:
+            return spec  # created by a pass that did not live to remember it
+    return desired.release_spec(scene.app, wish, scene.environment, number=last_number + 1)

@@ -1,0 +1,135 @@
+"""What there is: pods, ReplicaSets, Services, routes, records, and what is persisted about the app. It decides nothing.
+
+Everything else in this directory stands on this one table: what the operator sees of it, the calls that change it, the
+promises that are checked at each call, and the world that moves by itself.
+"""
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from dataapp_operator.api.apprelease import AppReleaseSpec, AppReleaseStatus
+from dataapp_operator.api.dataapp import DataAppSpec
+from dataapp_operator.api.environmentclass import EnvironmentClassSpec
+from dataapp_operator.api.status import DataAppStatus
+from dataapp_operator.plan import routes
+from dataapp_operator.plan.actions import Plan
+from dataapp_operator.plan.facts import CheckFacts, FrontFacts, LogFacts, ViewFacts
+
+START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+CLASS = EnvironmentClassSpec.model_validate(
+    {
+        "gateway": {"namespace": "gateways", "name": "public"},
+        "hostTemplate": "{app}--{environment}.localhost",
+        "previewHostTemplate": "{app}--r{release}--{environment}.localhost",
+    }
+)
+KINDS = ("good", "crash", "session", "silent", "late")
+"""What an image does: works; ends at start; fails in a session; gives no verdict; works and fails in its bake."""
+
+
+def image(kind: str, serial: int) -> str:
+    """An image whose behaviour can be read from its name."""
+    return f"lab/{kind}-{serial}@sha256:{serial:064x}"
+
+
+def kind_of(image_name: str) -> str:
+    return re.match(r"lab/([a-z]+)-", image_name).group(1)
+
+
+def spec(image_name: str, *, environments: int = 1, slots: int = 2) -> DataAppSpec:
+    """A DataApp of one framework with short times."""
+    policy = {"bake": "30s", "drain": {"max": "10m", "emptyFor": "20s"}}
+    return DataAppSpec.model_validate(
+        {
+            "image": image_name,
+            "app": {"framework": "streamlit", "replicas": {"min": slots}, "probe": {"startup": "30s"}},
+            "environments": [{"name": f"env{i}", "release": policy} for i in range(environments)],
+        }
+    )
+
+
+class Violation(AssertionError):
+    """An invariant was broken."""
+
+
+@dataclass
+class Pod:
+    name: str
+    uid: str
+    slot: tuple[str, int, str]
+    image: str
+    born: datetime
+    owned: bool = True
+    sessions: int = 0
+    quiet_since: datetime | None = None
+    broken_since: datetime | None = None
+    deleting: bool = False
+    over: bool = False
+
+
+@dataclass
+class Cluster:
+    """The state. ``status`` is what is persisted; what slow work found out dies with the operator."""
+
+    spec: DataAppSpec
+    now: datetime = START
+    status: DataAppStatus = field(default_factory=DataAppStatus)
+    generation: int = 1
+    serial: int = 0
+    releases: dict[tuple[str, int], tuple[AppReleaseSpec, AppReleaseStatus, str]] = field(default_factory=dict)
+    images: dict[tuple[str, int], str] = field(default_factory=dict)
+    """What each release was made from, for pods that outlive its record."""
+    replicasets: dict[tuple[str, int, str], str] = field(default_factory=dict)
+    services: dict[tuple[str, int, str], str] = field(default_factory=dict)
+    pods: dict[str, Pod] = field(default_factory=dict)
+    routes: dict[str, tuple[dict, str, datetime]] = field(default_factory=dict)
+    checks: dict[tuple[str, int], CheckFacts] = field(default_factory=dict)
+    views: dict[str, ViewFacts] = field(default_factory=dict)
+    logs: dict[tuple[str, int], LogFacts] = field(default_factory=dict)
+    fronts: dict[str, FrontFacts] = field(default_factory=dict)
+    gateway_accepts: bool = True
+    fronts_answer: bool = True
+    calls: int = 0
+    history: list[str] = field(default_factory=list)
+    deleted_routes: dict[str, dict] = field(default_factory=dict)
+    """Routes that somebody deleted by hand, as they were."""
+    exposed: set[tuple[str, int]] = field(default_factory=set)
+    promote: str = ""
+    """The annotation by which a person promotes."""
+    floors: dict[str, str] = field(default_factory=dict)
+    """By environment, the promotion mode under which its class lets nobody go."""
+    leaving: str | None = None
+    """The annotation of an app whose manifest is gone."""
+    gone: bool = False
+    """The app's own object is deleted."""
+    _last_plan: Plan | None = None
+
+    def _uid(self) -> str:
+        self.serial += 1
+        return f"uid-{self.serial}"
+
+    def _ready(self, pod: Pod) -> bool:
+        if kind_of(pod.image) == "crash" or pod.deleting or pod.over or pod.broken_since is not None:
+            return False
+        return (self.now - pod.born).total_seconds() >= 3
+
+    def _backends_ready(self, route_spec: dict) -> int:
+        ready = 0
+        for name in routes.backends_of(route_spec):
+            key = self._slot_of(name)
+            if key in self.services:
+                ready += sum(self._ready(p) for p in self.pods.values() if p.slot == key)
+        return ready
+
+    def _slot_ready(self, key: tuple[str, int, str]) -> bool:
+        return any(self._ready(p) for p in self.pods.values() if p.slot == key)
+
+    @staticmethod
+    def _slot_of(service: str) -> tuple[str, int, str]:
+        _, env, number, label = service.rsplit("-", 3)
+        return env, int(number), label
+
+    @staticmethod
+    def _plan_of(route_spec: dict) -> int:
+        return int(route_spec["rules"][-1]["filters"][0]["responseHeaderModifier"]["set"][0]["value"])

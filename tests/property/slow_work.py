@@ -1,0 +1,66 @@
+"""Slow work: sessions, looks through the gateway, logs, fronts. It is done at once, and forgotten with the operator."""
+
+from dataapp_operator.api.reasons import Phase
+from dataapp_operator.api.verdict import Verdict
+from dataapp_operator.plan import names, routes
+from dataapp_operator.plan.actions import AskFronts, ObserveGateway, ReadLog, StartCheck
+from dataapp_operator.plan.facts import CheckFacts, FrontFacts, LogFacts, ViewFacts
+from tests.property.cluster import Cluster, kind_of
+
+
+class SlowWork(Cluster):
+    """What the operator does beside its calls."""
+
+    def die(self) -> None:
+        """The operator is killed: everything it only remembered is gone."""
+        self.checks.clear()
+        self.views.clear()
+        self.logs.clear()
+        self.fronts.clear()
+
+    def _start(self, work) -> None:
+        match work:
+            case StartCheck():
+                self._check(work)
+            case ObserveGateway():
+                route = self.routes.get(names.weights_route("sales", work.environment))
+                seen = (
+                    route is not None
+                    and self.gateway_accepts
+                    and all(self._slot_of(b)[1] == work.number for b in routes.backends_of(route[0]))
+                    and self._plan_of(route[0]) == work.plan
+                    and self._backends_ready(route[0]) > 0
+                )
+                self.views[work.environment] = ViewFacts(plan=work.plan, release=work.number, seen=seen, words="502")
+            case ReadLog():
+                self.logs[(work.environment, work.number)] = LogFacts(cause="it is broken", lines=("it is broken",))
+            case AskFronts():
+                for target in work.targets:
+                    pod = self.pods.get(target.pod)
+                    if pod is not None and self.fronts_answer:
+                        quiet = (self.now - pod.quiet_since).total_seconds() if pod.quiet_since else 0.0
+                        self.fronts[pod.name] = FrontFacts(live=pod.sessions, quiet_for=quiet)
+                    else:
+                        self.fronts[target.pod] = FrontFacts()
+
+    def _check(self, work: StartCheck) -> None:
+        key = (work.environment, work.number)
+        behaviour = kind_of(self.images[key])
+        baking = self.status.environment(work.environment).phase == Phase.BAKING
+        verdict = {
+            "good": Verdict.PASS,
+            "late": Verdict.FAIL if baking else Verdict.PASS,
+            "session": Verdict.FAIL,
+            "silent": Verdict.INCONCLUSIVE,
+        }.get(behaviour, Verdict.ERROR)
+        before = self.checks.get(key, CheckFacts())
+        self.checks[key] = CheckFacts(
+            attempt=work.attempt,
+            verdict=verdict,
+            measured="output total = 3",
+            expected="an output",
+            message="" if verdict is Verdict.PASS else "there is no package called 'janitor'",
+            samples=3,
+            failed_in_row=before.failed_in_row + 1 if verdict is Verdict.FAIL else 0,
+            finished_at=self.now,
+        )
