@@ -48,3 +48,33 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- include "dataapp-operator.reference" (dict "image" .Values.frontImage "version" .Chart.AppVersion) -}}
 {{- end -}}
+
+{{- define "dataapp-operator.builderImage" -}}
+{{- include "dataapp-operator.reference" (dict "image" .Values.builds.builderImage "version" .Chart.AppVersion) -}}
+{{- end -}}
+
+{{/* "yes" where images are built. What that cannot do without is asked for here, one sentence for each. */}}
+{{- define "dataapp-operator.builds" -}}
+{{- $builds := .Values.builds -}}
+{{- if $builds.enabled -}}
+{{- if not .Values.sources.enabled -}}
+{{- fail "builds.enabled needs sources.enabled, since what is built is read from git: --set sources.enabled=true, or builds.enabled=false." -}}
+{{- end -}}
+{{- if not $builds.builderImage.repository -}}
+{{- fail "Say where your cluster pulls the image of build pods from: --set builds.builderImage.repository=registry.example.org/platform/dataapp-builder (and builds.builderImage.digest, best, or builds.builderImage.tag)." -}}
+{{- end -}}
+{{- if not $builds.registry.host -}}
+{{- fail "Say which registry the built images go to: --set builds.registry.host=registry.example.org." -}}
+{{- end -}}
+{{- if and $builds.registry.tokenSecret $builds.registry.pushSecret -}}
+{{- fail "builds.registry.tokenSecret and builds.registry.pushSecret are both set: keep tokenSecret if your registry checks tokens (each build can then write its own app's images only), else pushSecret." -}}
+{{- end -}}
+{{- if not (or $builds.bases.python $builds.bases.r) -}}
+{{- fail "Say what builds start from: --set builds.bases.python=registry.example.org/base/build-python@sha256:… for Python apps, builds.bases.r for R, or both." -}}
+{{- end -}}
+{{- if eq $builds.namespace .Release.Namespace -}}
+{{- fail (printf "builds.namespace is %s, where the operator itself runs: builds need a namespace of their own, for instance dataapp-builds." $builds.namespace) -}}
+{{- end -}}
+yes
+{{- end -}}
+{{- end -}}
