@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,8 @@ BUILDS = (
     _kubernetes("kube-proxy", 15),
     _kubernetes("kubectl", 40),
     _kubernetes("kube-scheduler", 10),
+    Build("buildkitd", "buildkit", "github.com/moby/buildkit/cmd/buildkitd", "buildkit", 110),
+    Build("buildctl", "buildkit", "github.com/moby/buildkit/cmd/buildctl", "buildkit", 10),
 )
 VENVS = {"helm": "helm", "traefik": "traefik", "uv": "uv"}  # program -> table of versions.toml naming its package
 
@@ -61,14 +64,22 @@ def path(lab: Lab, name: str) -> Path:
 
 def run(lab: Lab) -> None:
     """Have every program in the cache."""
-    missing = [build for build in BUILDS if not _target(lab, build.name).exists()]
-    if missing:
-        with lock.cache_lock(lab, "binaries"):
-            _compile(lab, [build for build in missing if not _target(lab, build.name).exists()])
+    have(lab, [build.name for build in BUILDS])
     if not _target(lab, "pause").exists():
         with lab.step("compiling pause", 1):
             _pause(lab)
     venv(lab, "helm")
+
+
+def have(lab: Lab, names: Collection[str]) -> None:
+    """Have these programs of BUILDS in the cache, whoever provides the cluster; returns at once when they are."""
+
+    def missing() -> list[Build]:
+        return [build for build in BUILDS if build.name in names and not _target(lab, build.name).exists()]
+
+    if missing():
+        with lock.cache_lock(lab, "binaries"):
+            _compile(lab, missing())
 
 
 def _target(lab: Lab, name: str) -> Path:
@@ -140,8 +151,8 @@ def go_tool(lab: Lab) -> Path:
     own = shutil.which("go", path=places)
     if own:
         told = lab.run([own, "version"], log="build", env={"GOTOOLCHAIN": "local"}, check=False)
-        found = re.search(r"go(\d+)\.(\d+)", told)
-        if found and (int(found[1]), int(found[2])) >= wanted:
+        found = re.search(r"go(\d+)\.(\d+)(?:\.(\d+))?", told)
+        if found and tuple(int(part or 0) for part in found.groups()) >= wanted:
             return Path(own)
     home = _venv(lab, lab.versions["go"]["package"], lab.versions["go"]["version"], usually=40)
     for candidate in sorted([*home.glob("bin/go"), *home.glob("lib/python*/site-packages/**/bin/go")]):

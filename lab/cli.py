@@ -1,4 +1,4 @@
-"""The lab's command line: up, status, down, env, kubectl."""
+"""The lab's command line: up, status, down, env, git, kubectl."""
 
 import argparse
 import importlib
@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 
-from lab import files, lock, mounts, network, providers, settings, status, teardown
+from lab import files, gitplace, lock, mounts, network, providers, settings, status, teardown
 from lab.context import Lab
 from lab.errors import LabError
 from lab.progress import say
@@ -19,7 +19,8 @@ _PLAN = """The native lab changes this machine:
                nftables tables `ip kube-proxy` and `ip6 kube-proxy`, iptables chains CNI-*, IP forwarding on;
                the API server listens on port 6443 of every address and asks for a client certificate
   processes    etcd, kube-apiserver, kube-controller-manager, kube-scheduler, containerd, kubelet, kube-proxy,
-               coredns, docker-registry, all as root
+               coredns, docker-registry (without a password on 127.0.0.1:5000, for tokens on {ip}:5000) and a git
+               server ({ip}:8443 and 127.0.0.1:8443, a password per team), all as root
   directories  {cache} (programs and images, about 6 GB, kept by `make lab-down`),
                {state}, /run/dataapp-lab, control group dataapp-lab
 `make lab-down` takes all of it away but the packages and the cache."""
@@ -64,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     down = commands.add_parser("down", help="remove everything but the cache and the packages")
     down.add_argument("--cache", action="store_true", help="remove the shared cache as well")
     commands.add_parser("env", help="shell lines that set KUBECONFIG and PATH")
+    git = commands.add_parser("git", help="make a repository on the lab's git server, and say how to use it")
+    git.add_argument("team", help="its owner, and the user's name; made when it is new")
+    git.add_argument("repository", help="the name without .git")
     commands.add_parser("kubectl", help="kubectl as the cluster's administrator")
     return parser
 
@@ -75,6 +79,10 @@ def _command(lab: Lab, args: argparse.Namespace) -> int:
         return 0 if status.show(lab) else 1
     elif args.command == "down":
         _down(lab, with_cache=args.cache)
+    elif args.command == "git":
+        place = gitplace.Place.read(lab.out / "git.json")
+        place.create(args.team, args.repository)
+        print(gitplace.describe(place, args.team, args.repository))
     else:
         _must_hold(lab)
         path = ":".join(str(lab.binary(name).parent) for name in ("kubectl", "helm"))

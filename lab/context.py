@@ -44,7 +44,7 @@ class Lab:
     kubeconfig: Path
     provider: str = "native"
     node_ip: str = "10.251.0.1"
-    registry_push: str = "10.251.0.1:5000"
+    registry_push: str = "127.0.0.1:5000"
     registry_name: str = "registry.lab.svc:5000"
     host_ip: str = "127.0.0.1"  # where the gateway's host port listens on the node
     timings: Timings = field(init=False)

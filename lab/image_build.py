@@ -61,10 +61,9 @@ class Builder:
             context, digest = Path(scratch, "context"), Path(scratch, "digest")
             context.mkdir()
             recipe.assemble(context)
-            args = {**recipe.args, **({"BASE": recipe.base.local} if recipe.base else {})}
             self._buildah(
                 "bud", "--quiet", "--layers", "--isolation", "chroot", "--pull=false", "--tls-verify=false",
-                *(word for argument, value in args.items() for word in ("--build-arg", f"{argument}={value}")),
+                *(word for argument, value in recipe.arguments().items() for word in ("--build-arg", f"{argument}={value}")),
                 "--tag", name, "--file", str(recipe.dockerfile), str(context),
             )  # fmt: skip
             self._buildah(

@@ -28,7 +28,8 @@ class Image:
 class Recipe:
     """One image: where it goes in the registry, its Dockerfile, what it stands on, its arguments and its files.
 
-    `base` is handed to the Dockerfile as the argument BASE. `files` maps a path in the build context to a file or
+    `base` is handed to the Dockerfile as the argument BASE, and each image of `others` as the argument that it is filed
+    under. `files` maps a path in the build context to a file or
     directory that is read for the key (a missing directory counts as empty); `big` does the same for files too large to
     read each time, whose own name already says what they are made of. `usually` is in seconds.
     """
@@ -37,6 +38,7 @@ class Recipe:
     dockerfile: Path
     usually: int
     base: Image | None = None
+    others: Mapping[str, Image] = field(default_factory=dict)
     args: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
     big: Mapping[str, Path] = field(default_factory=dict)
@@ -46,6 +48,8 @@ class Recipe:
         total = hashlib.sha256()
         total.update(self.dockerfile.read_bytes())
         total.update(f"\0{self.base.key if self.base else ''}".encode())
+        for argument, image in sorted(self.others.items()):
+            total.update(f"\0{argument} {image.key}".encode())
         for argument, value in sorted(self.args.items()):
             total.update(f"\0{argument}={value}".encode())
         for inside, path in self._contents():
@@ -54,6 +58,11 @@ class Recipe:
         for inside, path in sorted(self.big.items()):
             total.update(f"\0{inside} {path.name}".encode())
         return total.hexdigest()[:16]
+
+    def arguments(self) -> dict[str, str]:
+        """What the Dockerfile is given: its own arguments, and the images that it stands on."""
+        images = {**({"BASE": self.base} if self.base else {}), **self.others}
+        return {**self.args, **{argument: image.local for argument, image in images.items()}}
 
     def assemble(self, context: Path) -> None:
         """Fill the empty directory `context` with the recipe's files, readable by every user."""

@@ -20,6 +20,7 @@ _OPTIONS = (
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",
 )
+_KEY = 16  # hex digits in a file's name
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -39,7 +40,7 @@ class RootFs:
     def path(self, lab: Lab) -> Path:
         """Where the tar file is, or will be."""
         words = [lab.versions["debian"]["suite"], *sorted({*self.packages, *_ALWAYS}), *_OPTIONS]
-        key = hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
+        key = hashlib.sha256("\n".join(words).encode()).hexdigest()[:_KEY]
         return lab.cache / "images" / "rootfs" / f"{self.name}-{key}.tar"
 
     def make(self, lab: Lab) -> None:
@@ -60,7 +61,9 @@ class RootFs:
             "mmdebstrap", "--variant=minbase", "--format=tar", *_OPTIONS,
             f"--include={','.join(sorted({*self.packages, *_ALWAYS}))}", suite, str(draft),
         ]  # fmt: skip
-        with lab.step(f"Debian {suite} with {', '.join(self.packages)}", self.usually):
+        named, more = self.packages[:5], len(self.packages) - 5
+        what = ", ".join(named) + (f" and {more} more" if more > 0 else "")
+        with lab.step(f"Debian {suite} with {what}", self.usually):
             try:
                 lab.run(argv, log="images", env={"TMPDIR": str(work(lab))})
             except LabError as error:
@@ -69,6 +72,10 @@ class RootFs:
                     f"know the keys of {suite} yet: upgrade the package debian-archive-keyring."
                 ) from None
         draft.rename(target)
-        for outdated in target.parent.glob(f"{self.name}-*.tar"):
-            if outdated != target:
-                outdated.unlink()
+        for path in self.outdated(lab):
+            path.unlink()
+
+    def outdated(self, lab: Lab) -> list[Path]:
+        """Files of this name that other packages or another suite were in."""
+        target = self.path(lab)
+        return [path for path in target.parent.glob(f"{self.name}-{'?' * _KEY}.tar") if path != target]

@@ -1,15 +1,15 @@
 """Stage `images`: every image that the lab's cluster runs, built here and pushed to the lab's registry.
 
-From the ground up: three base images from Debian packages; the front, the gateway and the operator on top of them; and
-the example apps, healthy and broken ones, that the tests and the demonstration release. Each Dockerfile names a public
-base by default and works with any builder; the lab passes its own base instead. What was built is listed by
-digest in build/lab/images.json.
+From the ground up: base images from Debian packages; the front, the gateway and the operator on top of them; the builder
+and what it builds apps on (lab/image_builder.py); and the example apps, healthy and broken ones, that the tests and the
+demonstration release. Each Dockerfile names a public base by default and works with any builder; the lab passes its own
+base instead. What was built is listed by digest in build/lab/images.json.
 """
 
 import json
 from pathlib import Path
 
-from lab import files, lock
+from lab import files, image_builder, lock
 from lab.context import Lab
 from lab.image_build import Builder
 from lab.image_recipe import Image, Recipe
@@ -19,6 +19,8 @@ ROOT_FILE_SYSTEMS = (
     RootFs("python", ("python3", "python3-pip", "python3-venv"), usually=30),
     RootFs("r", ("r-base-core", "r-cran-shiny"), usually=40),
     RootFs("haproxy", ("haproxy",), usually=25),
+    RootFs("operator", ("python3", "python3-pip", "python3-venv", "git"), usually=35),
+    *image_builder.ROOT_FILE_SYSTEMS,
 )
 _HOST_AUTHORITIES = Path("/usr/local/share/ca-certificates")  # where Debian keeps those that its owner added
 
@@ -30,9 +32,11 @@ def run(lab: Lab) -> None:
         builder.tidy()
         bases = {rootfs.name: _base(lab, builder, rootfs) for rootfs in ROOT_FILE_SYSTEMS}
         refs = {
-            "operator": builder.ensure(operator(lab, bases["python"])).ref,
+            "operator": builder.ensure(operator(lab, bases["operator"])).ref,
             "front": builder.ensure(front(lab, bases["haproxy"])).ref,
             "traefik": builder.ensure(traefik(lab, bases["python"])).ref,
+            "builder": image_builder.builder(lab, builder, bases["builder"]).ref,
+            "bases": {name: image.ref for name, image in image_builder.app_bases(lab, builder, bases).items()},
             "apps": _apps(lab, builder, bases),
         }
     files.write(lab.out / "images.json", json.dumps(refs, indent=1) + "\n")

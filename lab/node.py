@@ -1,20 +1,21 @@
 """Stage node: containerd, kubelet, kube-proxy, DNS and the image registry; then one real pod proves it all.
 
 The self-check runs only when something had to be started: a pod that resolves the API server's name through the
-cluster's DNS and answers on a loopback port of the host.
+cluster's DNS and answers on a loopback port of the host. At last come the servers beside the cluster (lab/services.py).
 """
 
 import json
 
-from lab import cgroups, containers, files, network, node_config, node_images, pki, ready, selfcheck
+from lab import cgroups, containers, files, network, node_config, node_images, pki, ready, selfcheck, services
 from lab.context import Lab
 from lab.errors import LabError
 from lab.lock import RUN
 from lab.ready import Component
 
-COMPONENTS = ("docker-registry", "containerd", "coredns", "kubelet", "kube-proxy")
+_OF_THE_NODE = ("docker-registry", "containerd", "coredns", "kubelet", "kube-proxy")
+COMPONENTS = (*_OF_THE_NODE, *services.COMPONENTS)
 HEALTH = {
-    "docker-registry": "http://10.251.0.1:5000/v2/",
+    "docker-registry": "http://127.0.0.1:5000/v2/",
     "coredns": "http://127.0.0.1:18053/health",
     "kubelet": "http://127.0.0.1:10248/healthz",
     "kube-proxy": "http://127.0.0.1:10256/healthz",
@@ -35,15 +36,18 @@ def run(lab: Lab) -> None:
     if not _node_is_ready(lab):
         with lab.step("waiting for the node to be Ready", 3):
             ready.wait(lab, "kubelet", lambda: _node_is_ready(lab), seconds=60)
-    if lab.touched & set(COMPONENTS) or not (lab.state / "node-proved").exists():
+    if lab.touched & set(_OF_THE_NODE) or not (lab.state / "node-proved").exists():
         (lab.state / "node-proved").unlink(missing_ok=True)
         with lab.step("running a pod: DNS, loopback port", 5):
             selfcheck.run(lab)
         files.write(lab.state / "node-proved", "")
+    services.run(lab)
 
 
 def healthy(lab: Lab, name: str) -> bool:
     """Whether a component answers."""
+    if name in services.COMPONENTS:
+        return services.healthy(lab, name)
     return containers.answers(lab) if name == "containerd" else ready.http(HEALTH[name])
 
 
@@ -63,7 +67,7 @@ def _registry(lab: Lab) -> None:
     (lab.cache / "registry").mkdir(parents=True, exist_ok=True)
     config = lab.state / "registry.yml"
     argv = ["docker-registry", "serve", str(config)]
-    ready.ensure(lab, Component("docker-registry", argv, [config], usually=1, ports=[(lab.node_ip, 5000)]), healthy)
+    ready.ensure(lab, Component("docker-registry", argv, [config], usually=1, ports=[("127.0.0.1", 5000)]), healthy)
 
 
 def _containerd(lab: Lab) -> None:

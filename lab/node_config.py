@@ -8,6 +8,7 @@ from lab.lock import RUN
 
 SOCKET = RUN / "containerd" / "containerd.sock"
 DNS_IP = "10.96.0.10"
+REGISTRY_SERVICE, REGISTRY_ISSUER = "registry", "dataapp-operator"
 
 
 def containerd(lab: Lab) -> str:
@@ -132,11 +133,22 @@ def corefile(lab: Lab) -> str:
 
 
 def registry(lab: Lab) -> str:
-    """Plain HTTP on the bridge's address; its data is in the cache, shared by checkouts."""
+    """Plain HTTP on loopback, for this machine only; its data is in the cache, shared by checkouts."""
     return (
         f"version: 0.1\nlog: {{level: warn, accesslog: {{disabled: true}}}}\n"
         f'storage: {{filesystem: {{rootdirectory: "{lab.cache / "registry"}"}}, delete: {{enabled: true}}}}\n'
-        f'http: {{addr: "{lab.registry_push}"}}\n'
+        'http: {addr: "127.0.0.1:5000"}\n'
+    )
+
+
+def registry_tokens(lab: Lab) -> str:
+    """The same data on the bridge's address, for pods: each request needs a token that the operator's key has signed.
+
+    Nobody hands out tokens at the realm's address: whoever may come brings one along.
+    """
+    return registry(lab).replace("127.0.0.1:5000", f"{lab.node_ip}:5000") + (
+        f"auth:\n  token:\n    realm: http://{lab.registry_name}/no-tokens-here\n    service: {REGISTRY_SERVICE}\n"
+        f'    issuer: {REGISTRY_ISSUER}\n    rootcertbundle: "{pki.cert(lab, pki.REGISTRY)}"\n'
     )
 
 

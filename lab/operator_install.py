@@ -1,16 +1,20 @@
 """Stage `operator`: the operator from its chart, installed as a user would install it, and two environment classes.
 
 The custom resource definitions are applied first, each time, because helm installs them once and never changes them
-again. Images are named by digest, so that what runs is what this checkout built.
+again. Images are named by digest, so that what runs is what this checkout built. Where the lab has its own registry and
+git server, the operator gets the key that the registry trusts, and builds.
 """
 
 import json
+from typing import Any
 
-from lab import workload
+from lab import pki, workload
 from lab.context import Lab
 
 NAMESPACE = "dataapp-system"
 NAME = "dataapp-operator"
+TOKEN_SECRET = "dataapp-operator-registry"  # noqa: S105  a name
+GIT_HOST = "git.lab.svc"
 _NAMESPACE_MANIFEST = f"""
 apiVersion: v1
 kind: Namespace
@@ -24,6 +28,7 @@ def run(lab: Lab) -> None:
     """Have the operator of this checkout running in the cluster; safe to repeat."""
     _definitions(lab)
     _apply(lab, _NAMESPACE_MANIFEST)
+    _token_key(lab)
     with lab.step("the operator, from its chart", 10):
         _forget_interrupted(lab)
         _chart(lab)
@@ -50,10 +55,58 @@ def _chart(lab: Lab) -> None:
         values += ["--set-string", f"{value}.repository={repository}", "--set-string", f"{value}.digest={digest}"]
     # The lab kills its operator often: its successors need not wait as long as on a cluster that people rely on.
     values += ["--set", "leaseSeconds=9"]
+    if _chart_builds(lab) and _has_token_key(lab):
+        values += _build_values(lab, refs)
     _helm(
         lab, "upgrade", NAME, str(lab.checkout / "charts" / "dataapp-operator"),
         "--install", "--skip-crds", "--reset-values", "--history-max=3", *values,
     )  # fmt: skip
+
+
+def _token_key(lab: Lab) -> None:
+    """Give the operator the key that the registry trusts; in a cluster of one's own that is its owner's business."""
+    if lab.provider != "native":
+        return
+    pair = {"tls.crt": pki.cert(lab, pki.REGISTRY).read_text(), "tls.key": pki.key(lab, pki.REGISTRY).read_text()}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": TOKEN_SECRET, "namespace": NAMESPACE},
+        "type": "kubernetes.io/tls",
+        "stringData": pair,
+    }
+    _apply(lab, json.dumps(secret))
+
+
+def _has_token_key(lab: Lab) -> bool:
+    words = ["-n", NAMESPACE, "get", "secret", TOKEN_SECRET, "--ignore-not-found", "-o", "name"]
+    return bool(lab.kubectl(*words).strip())
+
+
+def _chart_builds(lab: Lab) -> bool:
+    values = lab.checkout / "charts" / "dataapp-operator" / "values.yaml"
+    return any(line.startswith("builds:") for line in values.read_text().splitlines())
+
+
+def _build_values(lab: Lab, refs: dict[str, Any]) -> list[str]:
+    """What the chart has to know to build: the registry and its tokens, the images it needs, the git server.
+
+    Builds stay off as long as the builder's image, or every base to build on, is missing.
+    """
+    words = ["--set", f"sources.allowedHosts={{{GIT_HOST}}}"]
+    bases = {name: ref for name, ref in refs.get("bases", {}).items() if ref}
+    if not refs.get("builder") or not bases:
+        return words
+    repository, _, digest = refs["builder"].partition("@")
+    texts = {
+        "builds.registry.host": lab.registry_name,
+        "builds.registry.tokenSecret": TOKEN_SECRET,
+        "builds.builderImage.repository": repository,
+        "builds.builderImage.digest": digest,
+        **{f"builds.bases.{language}": ref for language, ref in bases.items()},
+    }
+    words += ["--set", "builds.enabled=true", "--set", "builds.registry.insecure=true"]
+    return words + [word for name, value in texts.items() for word in ("--set-string", f"{name}={value}")]
 
 
 def _forget_interrupted(lab: Lab) -> None:

@@ -2,7 +2,8 @@
 
 One authority signs a certificate for each component, whose subject is its user in the cluster (`/O=group/CN=user`).
 Pairs are checked at every start: the key must fit its certificate and the authority must have signed it, so a start
-that was cut short between two files heals itself.
+that was cut short between two files heals itself. The servers beside the cluster have certificates of their own in
+<state>/pki/services: nobody who trusts the git server has to trust the cluster's authority.
 """
 
 import base64
@@ -16,6 +17,7 @@ from lab.context import Lab
 
 CA = "ca"
 SERVICE_IP = "10.96.0.1"
+GIT_CA, GIT, REGISTRY = "services/git-ca", "services/git", "services/registry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def ensure(lab: Lab) -> None:
     if wanted:
         with lab.step("making certificates", 1):
             if not _pair_is_whole(lab, CA):
-                _authority(lab)
+                _authority(lab, CA, "/CN=dataapp-lab", usage="keyCertSign,cRLSign")
             for one in wanted:
                 _sign(lab, one)
     if not _is_key(key(lab, "service-accounts")):
@@ -84,6 +86,20 @@ def ensure(lab: Lab) -> None:
         files.write(kubeconfig(lab, name), _kubeconfig(lab, name), mode=0o600)
     files.write(lab.kubeconfig, _kubeconfig(lab, "admin"), mode=0o600)
     files.write(lab.out / "kubeconfig", _kubeconfig(lab, "admin"), mode=0o600)
+
+
+def ensure_services(lab: Lab) -> None:
+    """Have the git server's authority and certificate, and the self-signed pair whose key signs the registry's tokens."""
+    (directory(lab) / "services").mkdir(parents=True, exist_ok=True)
+    directory(lab).chmod(0o700)
+    if not _pair_is_whole(lab, GIT_CA):
+        _authority(lab, GIT_CA, "/CN=dataapp-lab git", usage="keyCertSign,cRLSign")
+    verify: list[str | Path] = ["openssl", "verify", "-CAfile", cert(lab, GIT_CA), cert(lab, GIT)]
+    if not _pair_is_whole(lab, GIT) or f"{cert(lab, GIT)}: OK" not in lab.run(verify, log="pki", check=False):
+        names = f"DNS:git.lab.svc,DNS:localhost,IP:127.0.0.1,IP:{lab.node_ip}"
+        _sign(lab, Identity(GIT, "/CN=git.lab.svc", names), by=GIT_CA)
+    if not _pair_is_whole(lab, REGISTRY):
+        _authority(lab, REGISTRY, "/CN=dataapp-operator", usage="digitalSignature")
 
 
 def kubeconfig(lab: Lab, name: str) -> Path:
@@ -103,16 +119,17 @@ def _is_key(path: Path) -> bool:
     return path.is_file() and path.read_text().rstrip().endswith("PRIVATE KEY-----")
 
 
-def _authority(lab: Lab) -> None:
+def _authority(lab: Lab, name: str, subject: str, *, usage: str) -> None:
+    """A key and a certificate that it signs itself."""
     lab.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-         "-keyout", key(lab, CA), "-out", cert(lab, CA), "-subj", "/CN=dataapp-lab", "-days", "3650",
-         "-addext", "keyUsage=critical,keyCertSign,cRLSign"],
+         "-keyout", key(lab, name), "-out", cert(lab, name), "-subj", subject, "-days", "3650",
+         "-addext", f"keyUsage=critical,{usage}"],
         log="pki",
     )  # fmt: skip
 
 
-def _sign(lab: Lab, one: Identity) -> None:
+def _sign(lab: Lab, one: Identity, *, by: str = CA) -> None:
     request, extensions = directory(lab) / ".draft.csr", directory(lab) / ".draft.ext"
     lab.run(
         ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
@@ -124,7 +141,7 @@ def _sign(lab: Lab, one: Identity) -> None:
         "keyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\n"
     )
     lab.run(
-        ["openssl", "x509", "-req", "-in", request, "-CA", cert(lab, CA), "-CAkey", key(lab, CA), "-CAcreateserial",
+        ["openssl", "x509", "-req", "-in", request, "-CA", cert(lab, by), "-CAkey", key(lab, by), "-CAcreateserial",
          "-out", cert(lab, one.name), "-days", "3650", "-extfile", extensions],
         log="pki",
     )  # fmt: skip

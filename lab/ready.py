@@ -59,8 +59,8 @@ def wait(lab: Lab, name: str, probe: Callable[[], bool], *, seconds: float, hint
         time.sleep(0.1)
 
 
-def http(url: str, *, lab: Lab | None = None) -> bool:
-    """Whether a health endpoint answers 200; with `lab`, as the cluster's administrator."""
+def http(url: str, *, lab: Lab | None = None, status: int = 200) -> bool:
+    """Whether a health endpoint answers 200, or `status`; with `lab`, as the cluster's administrator."""
     context = None
     if url.startswith("https:"):
         context = ssl.create_default_context()
@@ -73,7 +73,10 @@ def http(url: str, *, lab: Lab | None = None) -> bool:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     try:
         with opener.open(url, timeout=5) as answer:
-            return bool(answer.status == 200)
+            return bool(answer.status == status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code == status
     except (urllib.error.URLError, OSError, ValueError):
         return False
 

@@ -9,14 +9,21 @@ import contextlib
 import socket
 from pathlib import Path
 
-from lab import cgroups, containers, controlplane, mounts, network, node, processes, settings
+from lab import cgroups, containers, controlplane, mounts, network, node, processes, services, settings
 from lab.context import Lab
 from lab.errors import LabError
 from lab.lock import RUN
 from lab.progress import say
 
 # users of the cluster first, the cluster's memory last
-_ORDER = ("kube-proxy", "kubelet", "coredns", "docker-registry", *reversed(controlplane.COMPONENTS))
+_ORDER = (
+    "kube-proxy",
+    "kubelet",
+    "coredns",
+    "docker-registry",
+    *services.COMPONENTS,
+    *reversed(controlplane.COMPONENTS),
+)
 
 
 def stop(lab: Lab) -> None:
@@ -50,7 +57,7 @@ def remove(lab: Lab) -> None:
     with lab.step(f"deleting {lab.state}", 1):
         mounts.unmount(lab, lab.state)
         mounts.remove_tree(lab.state)
-        for name in ("kubeconfig", "images.json"):
+        for name in ("kubeconfig", "images.json", "git.json"):
             (lab.out / name).unlink(missing_ok=True)
 
 
@@ -62,7 +69,8 @@ def strays(lab: Lab) -> list[processes.Record]:
         if not entry.name.isdigit():
             continue
         argv = processes.argv_of(int(entry.name))
-        if argv and Path(argv[0]).name in programs and any(f"{lab.state}/" in word for word in argv):
+        named = {Path(word).name for word in argv[:4]}  # the git server is a program of Python
+        if named & programs and any(f"{lab.state}/" in word for word in argv):
             found += [record for record in processes.find(argv) if record.pid == int(entry.name)]
     return found
 
