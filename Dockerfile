@@ -1,6 +1,7 @@
-# The operator's image. Two layers that matter: the dependencies of uv.lock, which seldom change, and our own code, which
-# does; so a changed line of code builds, travels and starts in seconds. Both are byte-compiled, for a quick start.
-ARG BASE=python:3.13-slim-bookworm
+# The operator's image: Python, git (2.47 or newer, to read repositories with) and tini. Two layers matter: the
+# dependencies of uv.lock, which seldom change, and our own code, which does; so a changed line of code builds, travels and
+# starts in seconds. Both are byte-compiled, for a quick start.
+ARG BASE=python:3.13-slim-trixie
 
 FROM ${BASE} AS tools
 ARG UV=0.13.9
@@ -21,7 +22,8 @@ COPY operator ./operator
 RUN uv pip install --offline --no-deps --python /opt/venv/bin/python3 --target /opt/dataapp-operator .
 
 FROM ${BASE}
-RUN command -v tini || (apt-get update && apt-get install -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/*)
+RUN (command -v tini && command -v git) \
+ || (apt-get update && apt-get install -y --no-install-recommends git tini && rm -rf /var/lib/apt/lists/*)
 COPY --from=list /src/requirements.txt /opt/
 # uv comes and goes within this one step. Copying the installed packages from another stage instead would mean that every
 # build reads all of them, only to find that they have not changed.

@@ -59,7 +59,7 @@ def test_raising_it_again_touches_no_process_and_takes_seconds(lab):
     assert "starting" not in done.stdout
 
 
-@pytest.mark.parametrize("name", ["kube-scheduler", "coredns"])
+@pytest.mark.parametrize("name", ["kube-scheduler", "coredns", "registry-tokens", "gitserver"])
 def test_a_killed_component_is_shown_and_comes_back_alone(lab, name):
     before = _pids(lab)
     record = processes.load(lab.state / "run" / f"{name}.json")

@@ -1,6 +1,7 @@
 """Taking the lab's traces away, proved where nothing else can be hurt: in a network and mount namespace of its own."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -129,6 +130,24 @@ def test_forwarding_is_allowed_once_where_the_machine_drops_it(tmp_path):
     during, after = shown.split("after")
     assert during.count("dataapp-lab") == 2
     assert "dataapp-lab" not in after
+
+
+def test_the_git_server_is_ended_even_when_its_record_is_lost(tmp_path):
+    shown = _inside(
+        "subprocess.run('ip link set lo up'.split(), check=True)\n"
+        "subprocess.run('ip link add kbr0 type bridge'.split(), check=True)\n"
+        "subprocess.run('ip addr add 10.251.0.1/24 dev kbr0'.split(), check=True)\n"
+        "from lab import pki, processes, services, teardown\n"
+        "lab.log('x').parent.mkdir(parents=True); lab.out.mkdir(); pki.directory(lab).mkdir()\n"
+        "pki.ensure_services(lab); services._git(lab); print(services.healthy(lab, 'gitserver'))\n"
+        "record = processes.load(lab.state / 'run' / 'gitserver.json')\n"
+        "(lab.state / 'run' / 'gitserver.json').unlink()\n"
+        "print([one.pid == record.pid for one in teardown.strays(lab)])\n"
+        "for one in teardown.strays(lab): processes.end(one, patience=5)\n"
+        "print(processes.alive(record)); teardown.remove(lab); print(list(lab.out.iterdir()))",
+        str(tmp_path),
+    )
+    assert re.findall(r"^(True|False|\[.*\])$", shown, re.MULTILINE) == ["True", "[True]", "False", "[]"]
 
 
 def test_mounts_come_off_also_when_stacked_and_busy_and_nothing_is_deleted_through_one(tmp_path):
