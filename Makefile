@@ -4,7 +4,7 @@ UV = $(shell sh lab/bootstrap.sh)
 RUN = $(UV) run --frozen
 LABCMD = python3 -m lab
 
-.PHONY: help demo test check generate lab-up lab-status lab-down format deep
+.PHONY: help demo test check generate lab-up lab-status lab-down format deep bench-git
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,9 @@ format: ## let ruff format and mend what it can
 
 deep: ## the property tests with many more examples (minutes)
 	@DATAAPP_DEEP=1 $(RUN) pytest -q tests/property
+
+bench-git: lab-up ## what a repository of 100 apps costs per commit and at rest (5 minutes; alone on the cluster)
+	@$(RUN) python -m bench.git
 
 lab-up: ## raise the cluster, with the operator in it (safe to run again at any time)
 	@sh lab/bootstrap.sh >/dev/null

@@ -54,7 +54,7 @@ def _chart(lab: Lab) -> None:
         repository, _, digest = ref.partition("@")
         values += ["--set-string", f"{value}.repository={repository}", "--set-string", f"{value}.digest={digest}"]
     # The lab kills its operator often: its successors need not wait as long as on a cluster that people rely on.
-    values += ["--set", "leaseSeconds=9"]
+    values += ["--set", "leaseSeconds=12"]
     if _chart_builds(lab) and _has_token_key(lab):
         values += _build_values(lab, refs)
     _helm(

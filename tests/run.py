@@ -1,6 +1,7 @@
 """`make test` after `make check` and `make lab-up`: all tests on the real cluster, and what was skipped and why.
 
-Tests run two at a time; those marked `alone` measure something and run after them, one by one. A skipped R, session or
+Tests run three at a time. Those that build images run after the others, since a build takes both cores; those marked
+`alone` measure something and run after them, one by one. A skipped R, session or
 gateway test fails the run. The last lines say how many passed, how long each stage took, and what was slowest.
 """
 
@@ -12,7 +13,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = {
-    "API server, pods, sessions, gateway": ["tests/apiserver", "tests/e2e", "-m", "not alone", "-n", "3"],
+    "API server, pods, sessions, gateway": [
+        "tests/apiserver",
+        "tests/e2e",
+        "-m",
+        "not alone and not builds",
+        "-n",
+        "3",
+    ],
+    "from a commit to an image": ["tests/e2e", "-m", "builds and not alone", "-n", "3", "--dist", "loadgroup"],
     "measured alone": ["tests/e2e", "-m", "alone", "-s"],
     "the lab itself": ["tests/lab"],
 }

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from tests.harness.browser import Browser
-from tests.harness.cluster import Team, framework_of
+from tests.harness.cluster import Json, Team, framework_of
+from tests.harness.commits import Committed
 from tests.harness.live_shiny import LiveShiny
 from tests.harness.live_streamlit import LiveStreamlit
 from tests.harness.sessions import LiveSession
@@ -59,12 +60,18 @@ async def sees(team: Team, name: str) -> str:
         return str(page.release)
 
 
-def children(team: Team, name: str) -> list[str]:
+def children(team: Team | Committed, name: str) -> list[str]:
     """Everything that the operator made for an app and that still is there."""
     kinds = ("replicasets", "services", "httproutes", "pods")
     found = [
-        f"{kind}/{item['metadata']['name'] if kind != 'pods' else item['metadata']['ownerReferences'][0]['name']}"
+        f"{kind}/{_name(kind, item['metadata'])}"
         for kind in kinds
         for item in team.kube.list(kind, team.namespace, f"dataapps.dev/app={name}")
     ]
     return [entry.replace(f"/{name}-", "/") for entry in sorted(found)]
+
+
+def _name(kind: str, metadata: Json) -> str:
+    """The name of a part; of a pod, whose own name is a matter of chance, its owner's while it has one."""
+    owners = metadata.get("ownerReferences") if kind == "pods" else None
+    return str((owners or [metadata])[0]["name"])

@@ -127,7 +127,6 @@ def test_git_down_changes_nothing_and_writes_nothing(
     assert stable(world, "env0") == world.head
 
 
-@pytest.mark.xfail(strict=True, reason="what is wrong with the newest commit of a branch is not remembered")
 def test_a_restart_forgets_no_trouble() -> None:
     """The newest commit cannot be read. A restart neither says for a moment that all is well, nor releases an older one."""
     world = with_code(by_source=False)

@@ -148,7 +148,7 @@ def test_the_pod_meets_the_restricted_standard_and_cannot_write_its_own_files() 
         {"name": "cache", "emptyDir": {"sizeLimit": "2Gi"}},
     ]
     assert operator["resources"]["limits"] == {"memory": "1Gi"}
-    assert operator["resources"]["requests"] == {"cpu": "50m", "memory": "128Mi"}
+    assert operator["resources"]["requests"] == {"cpu": "250m", "memory": "128Mi"}
     assert pod["terminationGracePeriodSeconds"] == 30
 
 

@@ -5,10 +5,11 @@ import logging
 
 import pytest
 
+from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.control.background import Workbench
-from dataapp_operator.plan.actions import AskFronts, ObserveGateway, ReadLog, StartCheck, Target
-from dataapp_operator.plan.facts import CheckFacts, FrontFacts, LogFacts, ViewFacts
+from dataapp_operator.plan.actions import AskFronts, ObserveGateway, ReadCode, ReadLog, StartCheck, Target
+from dataapp_operator.plan.facts import CheckFacts, CodeFacts, FrontFacts, LogFacts, Origin, ViewFacts
 from tests.unit.control_rig import APP, Deaf
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
@@ -173,6 +174,34 @@ async def test_a_front_that_cannot_be_asked_is_unknown_and_asked_again(caplog: p
         await asyncio.sleep(5)
     assert bench.workbench.facts(APP).fronts["p0"] == FrontFacts()
     assert bench.senses.asked == 3
+    await bench.workbench.close()
+
+
+@pytest.mark.parametrize(
+    ("interval", "looks"),
+    [
+        (5.0, [0, 5, 10, 15, 20]),
+        (60.0, [0, 10, 30, 70, 130]),
+        (600.0, [0, 10, 30, 70, 130]),
+        (None, [0, 10, 30, 70, 130]),
+    ],
+)
+async def test_code_that_cannot_be_read_is_read_again_and_never_later_than_code_that_can(
+    interval: float | None, looks: list[float]
+) -> None:
+    bench, began = Bench(), asyncio.get_running_loop().time()
+    at: list[float] = []
+
+    async def read_code(_app: object, work: ReadCode, _known: object) -> CodeFacts:
+        at.append(asyncio.get_running_loop().time() - began)
+        return CodeFacts(key=work.key, trouble=(Reason.AUTHENTICATION_FAILED, "a wrong password"))
+
+    bench.senses.read_code = read_code
+    origin = Origin(url="https://git.example.org/a/b.git", path=".")
+    work = ReadCode("k", origin, framework=None, entrypoint=None, dockerfile=None, include=(), interval=interval)
+    bench.workbench.start(APP, [work])
+    await asyncio.sleep(looks[-1] + 1)
+    assert [round(seconds) for seconds in at] == looks
     await bench.workbench.close()
 
 

@@ -155,7 +155,7 @@ def test_an_app_that_leaves() -> None:
     world.leaving = "main@sha1:" + "c" * 40
     some_passes(world, 30)
     words = (
-        f"Leaving: the repository no longer has the app's manifest (main@sha1:{'c' * 40}): new visitors are not let in,"
+        f"Leaving: the repository no longer has the app's manifest (main@{'c' * 7}): new visitors are not let in,"
         " open sessions are kept until their end, then the app is removed"
     )
     assert told(world) == {"Ready": f"False {words}", "Reconciling": f"True {words}"}

@@ -17,7 +17,8 @@ from dataapp_operator.build.settings import BuildSettings
 from dataapp_operator.control.build_archives import BuildArchives
 from dataapp_operator.control.build_work import BuildWork
 from dataapp_operator.control.builds import BuildReconciler
-from dataapp_operator.control.code_reading import CodeReader, credential
+from dataapp_operator.control.code_reading import CodeReader
+from dataapp_operator.control.credentials import credential
 from dataapp_operator.control.sources import SourceReconciler
 from dataapp_operator.kube.kinds import APPBUILD, APPSOURCE, DATAAPP, JOB
 from dataapp_operator.kube.port import Cluster

@@ -225,7 +225,9 @@ class Workbench:
             if _read(desk.code, desk.reading):
                 return
             troubles = troubles + 1 if found.trouble else 0
-            pause = min(READ_AGAIN * 2**troubles, READ_AGAIN_MOST) if troubles else work.interval
+            pause = work.interval
+            if troubles:  # never later than without trouble: whoever has mended it waits
+                pause = min(READ_AGAIN * 2 ** min(troubles, 8), READ_AGAIN_MOST, pause or READ_AGAIN_MOST)
             with contextlib.suppress(TimeoutError):
                 # A tenth of jitter, so that a thousand apps do not look in the same moment.
                 await asyncio.wait_for(desk.reading_changed.wait(), (pause or 0.0) * self._jitter())

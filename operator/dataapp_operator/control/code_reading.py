@@ -10,38 +10,16 @@ from fnmatch import fnmatchcase
 
 from dataapp_operator.api.base import timestamp
 from dataapp_operator.api.code import Dependencies, DetectedBy, GitRef
-from dataapp_operator.api.reasons import Reason
 from dataapp_operator.build.detect import DetectionError, Tree, detect
-from dataapp_operator.kube.errors import KubeError, Transient
-from dataapp_operator.kube.kinds import SECRET
+from dataapp_operator.control.credentials import credential
 from dataapp_operator.kube.port import Cluster
 from dataapp_operator.plan.actions import ReadCode
 from dataapp_operator.plan.facts import CodeFacts, Finding, Tagged
 from dataapp_operator.source.hub import Code, Hub
-from dataapp_operator.source.remote import Credential, Head, Remote, SourceError
+from dataapp_operator.source.remote import Head, Remote, SourceError
 
 FRESH = 0.8
 """Of an interval: a look that somebody else had within this time is as good as one of our own."""
-
-
-async def credential(cluster: Cluster, namespace: str, secret: str | None) -> Credential | None:
-    """What the Secret of a repository holds. Raises SourceError in words for whoever may mend it."""
-    if secret is None:
-        return None
-    try:
-        found = await cluster.get(SECRET, namespace, secret)
-    except Transient:
-        raise
-    except KubeError as error:
-        words = f"the Secret {secret} cannot be read: {error}"
-        raise SourceError(Reason.CREDENTIAL_MISSING, words) from None
-    if found is None:
-        words = (
-            f"there is no Secret {secret}. Create it: kubectl create secret generic {secret} -n {namespace}"
-            " --from-literal=username=… --from-literal=password=…"
-        )
-        raise SourceError(Reason.CREDENTIAL_MISSING, words)
-    return Credential.from_secret(found.get("data") or {})
 
 
 class CodeReader:

@@ -18,13 +18,13 @@ from dataapp_operator.api.base import seconds
 from dataapp_operator.api.code import GitRef
 from dataapp_operator.api.reasons import Reason
 from dataapp_operator.control.assembling import Parsed, Place, assemble, places, readable
-from dataapp_operator.kube.errors import KubeError, Transient
-from dataapp_operator.kube.kinds import SECRET
+from dataapp_operator.control.credentials import credential
+from dataapp_operator.kube.errors import Transient
 from dataapp_operator.kube.port import Cluster
 from dataapp_operator.plan.source_facts import Failure, Reading
 from dataapp_operator.source.errors import SourceError
 from dataapp_operator.source.manifests import parse
-from dataapp_operator.source.remote import Credential, Head, Remote
+from dataapp_operator.source.remote import Head, Remote
 from dataapp_operator.source.tree import Entry
 
 log = logging.getLogger(__name__)
@@ -203,7 +203,8 @@ class Reader:
 
     async def _read(self, order: Order, known: Reading | None) -> Reading:
         spec, namespace = order.spec, order.key[0]
-        remote = Remote(spec.url, await self._credential(order))
+        secret = spec.secret_ref.name if spec.secret_ref is not None else None
+        remote = Remote(spec.url, await credential(self._cluster, namespace, secret))
         head = await self._hub.look(remote, spec.ref, max_age=order.max_age)
         if known is not None and known.commit == head.commit:
             return known if known.revision == head.revision else replace(known, revision=head.revision)
@@ -227,33 +228,6 @@ class Reader:
             if error.transient:
                 raise error
         return assemble(spec.url, head, parsed, (*troubles,), digests, refused)
-
-    async def _credential(self, order: Order) -> Credential | None:
-        """What the Secret holds now: it may have been changed, and nobody watches Secrets."""
-        if order.spec.secret_ref is None:
-            return None
-        namespace, name = order.key[0], order.spec.secret_ref.name
-        mend = (
-            f"kubectl -n {namespace} create secret generic {name} --from-literal=username=…"
-            " --from-literal=password=… --dry-run=client -o yaml | kubectl apply -f -"
-        )
-        try:
-            found = await self._cluster.get(SECRET, namespace, name)
-        except Transient:
-            raise
-        except KubeError as error:
-            words = f"the Secret {name} cannot be read: {error.message}"
-            raise SourceError(Reason.CREDENTIAL_MISSING, words) from None
-        if found is None:
-            words = (
-                f"there is no Secret {name} in {namespace} with the credentials for {order.spec.url}. Create it: {mend}"
-            )
-            raise SourceError(Reason.CREDENTIAL_MISSING, words)
-        try:
-            return Credential.from_secret(found.get("data") or {})
-        except SourceError as error:
-            words = f"{error.message} (Secret {name} in {namespace}). Write it anew: {mend}"
-            raise SourceError(error.reason, words) from None
 
 
 def _parse_all(texts: Mapping[str, bytes], namespace: str) -> tuple[Parsed, ...]:

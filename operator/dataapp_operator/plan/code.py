@@ -14,6 +14,7 @@ from typing import Any
 from dataapp_operator.api.appbuild import AppBuildSpec, BuildSource
 from dataapp_operator.api.base import API_VERSION
 from dataapp_operator.api.code import LocalName
+from dataapp_operator.api.conditions import BUILT, find
 from dataapp_operator.api.dataapp import AppSpec
 from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.status import CodeStatus
@@ -87,8 +88,13 @@ def consider(observed: Observed) -> CodeView:
         known = _remember(observed, origin, work.key, facts, facts.finding)
     elif facts is not None and facts.trouble is not None:
         reason, words = facts.trouble
+        before = _as_before(observed, background) if facts.transient else None
+        if before is not None:
+            return before
         if not (fresh and facts.transient):
             return _kept(observed, reason, words, stalled=not facts.transient, background=background, answered=answered)
+    elif (before := _as_before(observed, background)) is not None:
+        return before
     elif not fresh:
         commit = f" of {origin.commit[:7]}" if origin.commit else ""
         return _kept(observed, Reason.READING_CODE, f"reading the code{commit}", background=background)
@@ -167,6 +173,15 @@ def _kept(
         background=background,
         answered=answered,
     )
+
+
+def _as_before(observed: Observed, background: tuple[Background, ...]) -> CodeView | None:
+    """While the code is being read again, what was wrong with it still is, as far as anybody knows: a restart is no news."""
+    told = find(observed.status.conditions, BUILT)
+    if told is None or told.status != "False" or told.observed_generation != observed.generation or not background:
+        return None
+    reason = Reason(told.reason) if told.reason in set(Reason) else Reason.BUILD_FAILED
+    return _kept(observed, reason, told.message, stalled=True, background=background)
 
 
 def _question(observed: Observed, origin: Origin) -> ReadCode:

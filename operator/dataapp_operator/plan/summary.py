@@ -91,8 +91,9 @@ def conditions(observed: Observed, pairs: Sequence[tuple[Scene, Draft]], code: C
 def _leaving(observed: Observed) -> tuple[str, str, str, str] | None:
     if observed.leaving is None:
         return None
+    where, _, commit = observed.leaving.rpartition("sha1:")
     message = (
-        f"the repository no longer has the app's manifest ({observed.leaving}): new visitors are not let in, open sessions"
+        f"the repository no longer has the app's manifest ({where}{commit[:7]}): new visitors are not let in, open sessions"
         " are kept until their end, then the app is removed"
     )
     return ("False", READY, Reason.LEAVING, message)

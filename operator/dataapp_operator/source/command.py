@@ -1,6 +1,6 @@
 """The one way we call git: a fixed environment, hardened settings, and limits that hold even if we are killed.
 
-`env -i`, `timeout`, `prlimit`, then git. Why `env -i`: GitPython's `Git.execute` copies the operator's whole environment,
+`env -i`, `timeout`, `nice`, `prlimit`, then git. Why `env -i`: GitPython's `Git.execute` copies the operator's whole environment,
 and its argument `env` can only add to that copy. The operator's environment names proxies, service accounts and whatever
 else a platform puts there, and git obeys dozens of variables. Settings are given as variables too, where they stand above
 those of any file.
@@ -95,6 +95,9 @@ def command_line(arguments: Sequence[str], *, seconds: float, limits: Limits, ac
         "/usr/bin/timeout",
         f"--kill-after={GRACE:g}",
         f"{seconds:g}",
+        # A large fetch must not take the processor from the operator itself, which has a Lease to renew.
+        "/usr/bin/nice",
+        "--adjustment=10",
         "/usr/bin/prlimit",
         f"--as={limits.address_space}",
         # The directory is watched as well; this holds between two looks at it.

@@ -14,7 +14,7 @@ ended() { # code sentence
 
 status=$(printf 'header = "Authorization: Bearer %s"\n' "$(cat /run/builder/token)" \
   | curl --config - --silent --show-error --noproxy '*' --proto =http,https --connect-timeout 5 --max-time 300 \
-      --retry 5 --retry-delay 1 --retry-connrefused --retry-max-time 60 \
+      --retry 60 --retry-delay 1 --retry-all-errors --retry-max-time 60 \
       --output /work/context.tar --write-out '%{http_code}' "$CONTEXT_URL") \
   || ended 21 "the operator did not answer at $CONTEXT_URL"
 case "$status" in
