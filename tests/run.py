@@ -21,7 +21,7 @@ PARTS = {
         "-n",
         "3",
     ],
-    "from a commit to an image": ["tests/e2e", "-m", "builds and not alone", "-n", "3", "--dist", "loadgroup"],
+    "from a commit to an image": ["tests/e2e", "-m", "builds and not alone", "-n", "3", "--dist", "loadfile"],
     "measured alone": ["tests/e2e", "-m", "alone", "-s"],
     "the lab itself": ["tests/lab"],
 }

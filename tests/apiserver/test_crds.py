@@ -17,6 +17,7 @@ from dataapp_operator.api.environmentclass import EnvironmentClassSpec, GatewayR
 from dataapp_operator.kube.errors import NotServed, Rejected
 from dataapp_operator.kube.kinds import APPRELEASE, DATAAPP, ENVIRONMENTCLASS, HTTPROUTE
 from dataapp_operator.plan import desired, routes
+from dataapp_operator.plan.wishes import Wish
 from tests.apiserver.conftest import ROOT, call
 from tests.harness.cluster import Kube
 
@@ -56,7 +57,19 @@ APP_REFUSALS = {
         "spec.app.env[1]",
         'Duplicate value: {"name":"A"}',
     ),
-    "no environment": ("environments", [], "spec.environments", "should have at least 1 items"),
+    "an image and code": (
+        "source",
+        {"url": "https://git.example.org/a/b.git"},
+        "spec",
+        "either a prebuilt image or code",
+    ),
+    "an image of nobody knows what": ("app", {}, "spec", "set app.framework"),
+    "a pin that is no commit": (
+        "environments",
+        [{"name": "test", "pin": "main"}],
+        "spec.environments[0].pin",
+        "write the commit with 7 to 40 hexadecimal digits",
+    ),
     "an environment with a dash": (
         "environments",
         [{"name": "pre-prod"}],
@@ -205,8 +218,8 @@ def test_a_drain_that_is_no_duration_is_told_once_and_where_it_is(kube):
 def test_kubectl_names_an_unknown_field_with_its_path(kube):
     said = answer(kube, with_field(app(), "app.replica", 3))
     assert 'strict decoding error: unknown field "spec.app.replica"' in said
-    said = answer(kube, with_field(app(), "environments", [{"name": "test", "promotion": {"mode": "auto"}}]))
-    assert 'unknown field "spec.environments[0].promotion"' in said
+    said = answer(kube, with_field(app(), "environments", [{"name": "test", "promotion": {"gates": []}}]))
+    assert 'unknown field "spec.environments[0].promotion.gates"' in said
 
 
 def test_strict_validation_refuses_an_unknown_field_by_any_client(kubeconfig, namespace):
@@ -229,7 +242,8 @@ def test_the_server_fills_in_the_defaults_of_the_model(kubeconfig):
 def release(kubeconfig, namespace):
     """A record as the operator writes it, but of an app that does not exist."""
     spec = DataAppSpec.model_validate(app()["spec"])
-    frozen = desired.release_spec("sales", spec, spec.environments[0], number=14)
+    wish = Wish(image=IMAGE, config=spec.app, commit="9f2c" * 10)
+    frozen = desired.release_spec("sales", wish, spec.environments[0], number=14)
     manifest = desired.release_manifest(frozen, namespace=namespace, app_uid="0")
     manifest["metadata"].pop("ownerReferences")  # the garbage collector takes what has no owner
     path = APPRELEASE.path(namespace)
@@ -247,13 +261,13 @@ def test_a_record_never_changes(kube, namespace, release):
 
 
 def test_the_columns_are_those_of_the_walkthrough(kube, namespace, release):
-    """COMMIT comes with sources. An app of a class that nobody has waits, whoever watches this server."""
+    """An app of a class that nobody has waits, whoever watches this server."""
     kube.apply(app(namespace, environments=[{"name": "sandbox", "class": "nobody-has-it"}]))
     shown = [line.split() for line in kube.run("get", "dataapps,appreleases", "-n", namespace).splitlines()]
     headers = [words for words in shown if words[:1] == ["NAME"]]
     assert headers == [
-        ["NAME", "RELEASED", "MOVING", "WAITING", "SESSIONS", "READY", "AGE"],
-        ["NAME", "ENV", "RELEASE", "PHASE", "WEIGHT", "SESSIONS", "REASON", "AGE"],
+        ["NAME", "RELEASED", "MOVING", "WAITING", "SESSIONS", "COMMIT", "READY", "AGE"],
+        ["NAME", "ENV", "RELEASE", "PHASE", "WEIGHT", "SESSIONS", "COMMIT", "REASON", "AGE"],
     ]
     row = next(words for words in shown if words[:1] == ["apprelease.dataapps.dev/sales-sandbox-14"])
     assert row[1:3] == ["sandbox", "14"]

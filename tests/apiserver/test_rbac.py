@@ -31,6 +31,9 @@ WATCHED = {
     ("dataapps.dev", "dataapps"),
     ("dataapps.dev", "appreleases"),
     ("dataapps.dev", "environmentclasses"),
+    ("dataapps.dev", "appsources"),
+    ("dataapps.dev", "appbuilds"),
+    ("batch", "jobs"),
     ("apps", "replicasets"),
     ("", "services"),
     ("", "pods"),
@@ -38,6 +41,8 @@ WATCHED = {
     ("gateway.networking.k8s.io", "gateways"),
 }
 MADE = {("apps", "replicasets"), ("", "services"), ("gateway.networking.k8s.io", "httproutes")}
+BUILDING = {("batch", "jobs"), ("", "secrets")}
+"""Made and deleted in the namespace of builds, and nowhere else."""
 USED = (
     {(verb, *kind) for kind in WATCHED for verb in ("list", "watch")}
     | {(verb, *kind) for kind in MADE for verb in ("patch", "delete")}
@@ -46,6 +51,16 @@ USED = (
         ("patch", "dataapps.dev", "appreleases/status"),
         ("create", "dataapps.dev", "appreleases"),
         ("get", "dataapps.dev", "appreleases"),  # to adopt the one that a pass made which did not live to remember it
+        ("patch", "dataapps.dev", "dataapps"),  # apps that a repository has
+        ("get", "dataapps.dev", "dataapps"),  # whether there is one already that nobody here brought
+        ("delete", "dataapps.dev", "dataapps"),  # and those that left it, once they are drained
+        ("patch", "dataapps.dev", "appsources/status"),
+        ("patch", "dataapps.dev", "appbuilds/status"),
+        ("create", "dataapps.dev", "appbuilds"),
+        ("get", "dataapps.dev", "appbuilds"),
+        ("create", "authorization.k8s.io", "subjectaccessreviews"),
+        ("get", "", "secrets"),
+        *((verb, *kind) for kind in BUILDING for verb in ("create", "delete")),
         ("delete", "", "pods"),
         ("get", "", "pods/log"),
         ("create", "coordination.k8s.io", "leases"),
@@ -54,7 +69,7 @@ USED = (
     }
 )
 """(verb, API group, resource): every kind of call in the operator's code."""
-UNSEEN = {("create", *kind) for kind in MADE} | {("get", *kind) for kind in WATCHED}
+UNSEEN = {("create", *kind) for kind in {*MADE, ("dataapps.dev", "dataapps")}} | {("get", *kind) for kind in WATCHED}
 """Rights that show in no call: a server-side apply of something new is a patch that needs `create` too; and who may
 list an object may read it, so that leaving out `get` would protect nothing."""
 
@@ -63,7 +78,11 @@ def granted() -> set[tuple[str, str, str]]:
     """Every (verb, API group, resource) that the chart gives the operator."""
     return {
         (verb, group, resource)
-        for role in (chart_rig.one("ClusterRole"), chart_rig.one("Role"))
+        for role in (
+            chart_rig.one("ClusterRole", *chart_rig.BUILDS),
+            chart_rig.one("Role", *chart_rig.BUILDS),
+            chart_rig.one("Role", *chart_rig.BUILDS, name="dataapp-operator-builds"),
+        )
         for rule in role["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
@@ -75,10 +94,16 @@ def granted() -> set[tuple[str, str, str]]:
 def account(kubeconfig: Path, namespace: str) -> Iterator[tuple[str, str]]:
     """(user name, namespace) of a service account with the chart's roles under another name; they go at the end."""
     name = f"rbac-{secrets.token_hex(3)}"
-    kinds = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
-    settings = (f"fullnameOverride={name}", "rbac.aggregateToNamespaceRoles=false")
-    rendered = [manifest for manifest in chart_rig.manifests(*settings) if manifest["kind"] in kinds]
-    assert len(rendered) == len(kinds)
+    settings = (f"fullnameOverride={name}", "builds.namespace=forge", "builds.createNamespace=false", *chart_rig.BUILDS)
+    rendered = [
+        manifest
+        for manifest in chart_rig.manifests(*settings)
+        if manifest["kind"] in ROLES and manifest["metadata"]["name"] in {name, f"{name}-builds"}
+    ]
+    assert sorted(manifest["kind"] for manifest in rendered) == [
+        *("ClusterRole", "ClusterRoleBinding"),
+        *("Role", "Role", "RoleBinding", "RoleBinding"),
+    ]
     places: list[tuple[Kind, str]] = []
     try:
         for manifest in rendered:
@@ -94,8 +119,11 @@ def account(kubeconfig: Path, namespace: str) -> Iterator[tuple[str, str]]:
 
 
 def _moved(manifest: dict[str, Any], namespace: str) -> dict[str, Any]:
-    """A manifest of the chart in another namespace."""
-    moved: dict[str, Any] = json.loads(json.dumps(manifest).replace('"dataapp-system"', json.dumps(namespace)))
+    """A manifest of the chart in another namespace, which is that of the builds too."""
+    text = json.dumps(manifest)
+    for place in ("dataapp-system", "forge"):
+        text = text.replace(json.dumps(place), json.dumps(namespace))
+    moved: dict[str, Any] = json.loads(text)
     return moved
 
 
@@ -116,15 +144,18 @@ def test_every_call_of_the_operator_is_allowed(kubeconfig: Path, account: tuple[
     user, mine = account
     for verb, group, resource in sorted(USED):
         lease = resource == "leases"
+        building = (group, resource) in BUILDING and verb in {"create", "delete"}
         name = "dataapp-operator" if lease and verb != "create" else ""
-        where = mine if lease else "any-team"
+        where = mine if lease or building else "any-team"
         assert may(kubeconfig, user, verb, group, resource, namespace=where, name=name), f"{verb} {resource} is denied"
 
 
 def test_what_it_never_does_is_denied(kubeconfig: Path, account: tuple[str, str]) -> None:
     user, mine = account
-    never = [(verb, "", "secrets") for verb in ("get", "list", "watch", "create", "update", "patch", "delete")]
-    never += [(verb, "dataapps.dev", "dataapps") for verb in ("create", "update", "patch", "delete")]
+    never = [(verb, "", "secrets") for verb in ("list", "watch", "update", "patch")]
+    never += [("update", "dataapps.dev", "dataapps"), ("patch", "dataapps.dev", "appsources")]
+    for verb, (group, resource) in ((verb, kind) for verb in ("create", "delete") for kind in BUILDING):
+        assert not may(kubeconfig, user, verb, group, resource, namespace="any-team"), f"{verb} {resource}"
     never += [("create", "", "pods"), ("create", "", "pods/exec"), ("get", "", "configmaps"), ("get", "", "nodes")]
     never += [("update", "coordination.k8s.io", "leases"), ("impersonate", "", "users"), ("patch", "", "namespaces")]
     for where in ("any-team", mine):

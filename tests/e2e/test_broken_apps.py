@@ -71,7 +71,7 @@ async def test_kubectl_wait_and_columns_work_as_documented(team: Team) -> None:
     )
     assert "condition met" in told
     apps = team.kube.run("get", "dataapps", "-n", team.namespace).splitlines()
-    assert apps[0].split() == ["NAME", "RELEASED", "MOVING", "WAITING", "SESSIONS", "READY", "AGE"]
+    assert apps[0].split() == ["NAME", "RELEASED", "MOVING", "WAITING", "SESSIONS", "COMMIT", "READY", "AGE"]
     assert apps[1].split()[:3] == ["app", "sandbox", "r1"]
     releases = team.kube.run("get", "appreleases", "-n", team.namespace).splitlines()
     assert releases[0].split() == ["NAME", "ENV", "RELEASE", "PHASE", "WEIGHT", "SESSIONS", "REASON", "AGE"]

@@ -43,7 +43,7 @@ SOURCE_RIGHTS = {
     ("dataapps.dev", "dataapps"): OWN,
     ("dataapps.dev", "appsources"): READ,
     ("dataapps.dev", "appsources/status"): {"patch"},
-    ("dataapps.dev", "appbuilds"): READ | {"create", "delete"},
+    ("dataapps.dev", "appbuilds"): READ | {"create"},
     ("dataapps.dev", "appbuilds/status"): {"patch"},
     ("authorization.k8s.io", "subjectaccessreviews"): {"create"},
     ("", "secrets"): {"get"},
