@@ -74,5 +74,5 @@ async def test_kubectl_wait_and_columns_work_as_documented(team: Team) -> None:
     assert apps[0].split() == ["NAME", "RELEASED", "MOVING", "WAITING", "SESSIONS", "COMMIT", "READY", "AGE"]
     assert apps[1].split()[:3] == ["app", "sandbox", "r1"]
     releases = team.kube.run("get", "appreleases", "-n", team.namespace).splitlines()
-    assert releases[0].split() == ["NAME", "ENV", "RELEASE", "PHASE", "WEIGHT", "SESSIONS", "REASON", "AGE"]
+    assert releases[0].split() == ["NAME", "ENV", "RELEASE", "PHASE", "WEIGHT", "SESSIONS", "COMMIT", "REASON", "AGE"]
     assert releases[1].split()[:5] == ["app-sandbox-1", "sandbox", "1", "Released", "100%"]
