@@ -15,7 +15,19 @@ STATIC = {
     "generated files": [sys.executable, "crds/generate.py", "--check"],
     "lock file": [os.environ.get("UV", "uv"), "lock", "--check"],
 }
-TESTS = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--durations=5", "tests/unit", "tests/property"]
+TESTS = [
+    sys.executable,
+    "-m",
+    "pytest",
+    "-q",
+    "-n",
+    "2",
+    "--durations=5",
+    "-m",
+    "not git",
+    "tests/unit",
+    "tests/property",
+]
 
 
 def part(name: str, argv: list[str]) -> tuple[str, bool, str, float]:

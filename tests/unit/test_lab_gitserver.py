@@ -19,6 +19,8 @@ import pytest
 from lab.gitplace import Place, describe
 from tests.harness.gitrepo import GitError, GitServer, Repo
 
+pytestmark = pytest.mark.git
+
 _OPENING = "info/refs?service=git-upload-pack"
 
 

@@ -14,7 +14,7 @@ from dataapp_operator.api.reasons import Reason
 from dataapp_operator.source.remote import Remote
 from tests.unit.git_rig import HOST, GitServer, children_of, closed_port, git_processes, hub_at, refusal, wait_until
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.git, pytest.mark.asyncio]
 
 MAIN = GitRef(branch="main")
 TOKEN = "S3CRET-Token+/42"

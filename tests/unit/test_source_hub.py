@@ -15,7 +15,7 @@ from dataapp_operator.api.reasons import Reason
 from dataapp_operator.source.hosts import HostPolicy
 from tests.unit.git_rig import HOST, GitServer, git, hub_at, refusal
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.git, pytest.mark.asyncio(loop_scope="module")]
 
 MAIN = GitRef(branch="main")
 SALES = {

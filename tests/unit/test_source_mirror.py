@@ -13,7 +13,7 @@ from dataapp_operator.api.code import GitRef
 from dataapp_operator.api.reasons import Reason
 from tests.unit.git_rig import GitServer, git_processes, hub_at, refusal, wait_until
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.git, pytest.mark.asyncio]
 
 MAIN = GitRef(branch="main")
 

@@ -10,6 +10,8 @@ from dataapp_operator.source.limits import Limits
 from dataapp_operator.source.process import Overrun, Runner, Stopped
 from tests.unit.git_rig import children_of, git, git_processes, wait_until
 
+pytestmark = pytest.mark.git
+
 
 def run(runner, *arguments, at, **options):
     return runner.run(arguments, at=at, stop=threading.Event(), **{"seconds": 10} | options)

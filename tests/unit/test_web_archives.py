@@ -23,7 +23,7 @@ from dataapp_operator.web.archives import ArchiveServer, NoCodeError, NotNowErro
 from tests.unit.build_rig import BUILDS, KEY, SETTINGS, Builds, appbuild
 from tests.unit.git_rig import GitServer, hub_at
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.git, pytest.mark.asyncio]
 
 FILES = {
     "apps/sales/app.py": b"import streamlit\n",

@@ -94,6 +94,11 @@ class Bare:
                     access=way,
                     full=lambda: measure(self.path)[0] > limits.mirror_bytes,
                 )
+            if not code and measure(self.path)[0] > limits.mirror_bytes:
+                # It came between two looks at the directory.
+                if fresh:
+                    self.begin_again(stop)
+                raise Overrun("disk")  # noqa: TRY301 - said like any other
         except Overrun as error:
             kind = FullError if error.what == "disk" and not fresh else SourceError
             said = failures.overrun(error, remote, limits, limits.fetch_seconds)
