@@ -108,7 +108,7 @@ def crowd(kube: Kube, images: dict[str, str]) -> Iterator[Crowd]:
     broken = [
         crowd.app("noimage", crowd.nothing()),
         crowd.app("noregistry", f"registry.does-not-exist.invalid/apps/sales@{NOTHING}"),
-        crowd.app("nolisten", "streamlit-nolisten", startup="10s"),
+        crowd.app("nolisten", "streamlit-nolisten", startup="20s"),
         crowd.app("noroom", app={"resources": {"cpu": "1000", "memory": "384Mi"}}),
         crowd.app("nosecret", app={"env": [password]}),
         crowd.app("nomemory", app={"resources": {"cpu": "20m", "memory": "20Mi"}}),
@@ -192,7 +192,7 @@ def test_a_registry_that_does_not_exist_is_told_apart_from_a_missing_image(crowd
 def test_a_port_nobody_listens_on_fails_with_the_port_and_the_log(crowd: Crowd) -> None:
     failed = crowd.team.wait_phase("nolisten", 1, "Failed", timeout=120)["status"]
     assert failed["reason"] == "NothingListens"
-    assert "nothing listened on port 8501 within 10s" in failed["message"]
+    assert "nothing listened on port 8501 within 20s" in failed["message"]
     assert "set spec.app.port to the port it uses" in failed["message"]
     assert any("9000" in line for line in failed["log"]), "its log says where it listens"
     crowd.stalled("nolisten", "ReleaseFailed")
