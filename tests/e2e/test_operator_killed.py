@@ -38,7 +38,7 @@ def ended(story: Story, *, generation: int) -> bool:
 def the_end(team: Team, name: str) -> Json:
     """The app's end without what differs from run to run: times, numbers of plans, measured values."""
     memory = dict(environment(team.app(name)))
-    for changing in ("phaseSince", "plan", "host", "url", "waitingFor"):
+    for changing in ("phaseSince", "stableSince", "plan", "host", "url", "waitingFor"):
         memory.pop(changing, None)
     records = {}
     for record in team.kube.list("appreleases", team.namespace, f"dataapps.dev/app={name}"):

@@ -22,7 +22,7 @@ WINDOW = 60.0
 """Seconds without a write: the acceptance of the design."""
 CALLS_PER_RELEASE = 30
 """Calls of one blue-green release of one slot with everything around it; the design's target for a later day is 12."""
-REQUESTED = "reconcile.dataapps.dev/requestedAt"
+REQUESTED = "example.org/touched"
 
 
 @pytest.fixture
