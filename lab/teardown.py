@@ -9,7 +9,7 @@ import contextlib
 import socket
 from pathlib import Path
 
-from lab import cgroups, containers, controlplane, mounts, network, node, processes, services, settings
+from lab import cgroups, containers, controlplane, lock, mounts, network, node, processes, services, settings
 from lab.context import Lab
 from lab.errors import LabError
 from lab.lock import RUN
@@ -57,6 +57,9 @@ def remove(lab: Lab) -> None:
     with lab.step(f"deleting {lab.state}", 1):
         mounts.unmount(lab, lab.state)
         mounts.remove_tree(lab.state)
+        holder = lock.owner()
+        if holder is not None and not holder.is_of(lab) and holder.checkout == str(lab.checkout):
+            return  # another lab of this checkout is up: what stands in build/lab is how people find that one
         for name in ("kubeconfig", "images.json", "git.json"):
             (lab.out / name).unlink(missing_ok=True)
 

@@ -41,6 +41,11 @@ def _pids(lab: Lab) -> dict[str, int | None]:
     return {name: lab.pid(name) for name in _ALL}
 
 
+def _published(lab: Lab) -> dict[str, bytes]:
+    """By which people and tests find the lab. Raises FileNotFoundError when any of it is missing."""
+    return {name: (lab.out / name).read_bytes() for name in ("kubeconfig", "images.json", "git.json")}
+
+
 def test_status_names_every_component_with_its_log(lab):
     done = _command("status")
     for name in _ALL:
@@ -94,7 +99,7 @@ def test_the_published_kubeconfig_is_private_and_works_when_copied(lab, tmp_path
 
 
 def test_down_of_another_checkout_leaves_this_lab_alone(lab, tmp_path):
-    before = _pids(lab)
+    before, published = _pids(lab), _published(lab)
     other = tmp_path / "state"
     other.mkdir()
     done = _command("down", DATAAPP_LAB_STATE=str(other))
@@ -103,3 +108,4 @@ def test_down_of_another_checkout_leaves_this_lab_alone(lab, tmp_path):
     assert not other.exists()
     assert _pids(lab) == before
     assert lock.owner() is not None
+    assert _published(lab) == published
