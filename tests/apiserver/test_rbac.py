@@ -39,8 +39,15 @@ WATCHED = {
     ("", "pods"),
     ("gateway.networking.k8s.io", "httproutes"),
     ("gateway.networking.k8s.io", "gateways"),
+    ("policy", "poddisruptionbudgets"),
+    ("", "nodes"),
 }
-MADE = {("apps", "replicasets"), ("", "services"), ("gateway.networking.k8s.io", "httproutes")}
+MADE = {
+    ("apps", "replicasets"),
+    ("", "services"),
+    ("gateway.networking.k8s.io", "httproutes"),
+    ("policy", "poddisruptionbudgets"),
+}
 BUILDING = {("batch", "jobs"), ("", "secrets")}
 """Made and deleted in the namespace of builds, and nowhere else."""
 USED = (
@@ -51,7 +58,10 @@ USED = (
         ("patch", "dataapps.dev", "appreleases/status"),
         ("create", "dataapps.dev", "appreleases"),
         ("get", "dataapps.dev", "appreleases"),  # to adopt the one that a pass made which did not live to remember it
-        ("patch", "dataapps.dev", "dataapps"),  # apps that a repository has
+        ("patch", "dataapps.dev", "dataapps"),  # apps that a repository has; and the finalizer of every app
+        ("delete", "dataapps.dev", "appreleases"),  # the oldest ones
+        ("delete", "dataapps.dev", "appbuilds"),
+        ("create", "events.k8s.io", "events"),
         ("get", "dataapps.dev", "dataapps"),  # whether there is one already that nobody here brought
         ("delete", "dataapps.dev", "dataapps"),  # and those that left it, once they are drained
         ("patch", "dataapps.dev", "appsources/status"),
@@ -156,7 +166,7 @@ def test_what_it_never_does_is_denied(kubeconfig: Path, account: tuple[str, str]
     never += [("update", "dataapps.dev", "dataapps"), ("patch", "dataapps.dev", "appsources")]
     for verb, (group, resource) in ((verb, kind) for verb in ("create", "delete") for kind in BUILDING):
         assert not may(kubeconfig, user, verb, group, resource, namespace="any-team"), f"{verb} {resource}"
-    never += [("create", "", "pods"), ("create", "", "pods/exec"), ("get", "", "configmaps"), ("get", "", "nodes")]
+    never += [("create", "", "pods"), ("create", "", "pods/exec"), ("get", "", "configmaps"), ("patch", "", "nodes")]
     never += [("update", "coordination.k8s.io", "leases"), ("impersonate", "", "users"), ("patch", "", "namespaces")]
     for where in ("any-team", mine):
         for verb, group, resource in never:

@@ -6,7 +6,7 @@ from dataapp_operator.api.apprelease import AppReleaseSpec, AppReleaseStatus
 from dataapp_operator.api.base import instant, seconds
 from dataapp_operator.api.status import SCALE
 from dataapp_operator.plan import names, routes
-from dataapp_operator.plan.actions import CreateRelease, Delete, Ensure
+from dataapp_operator.plan.actions import CreateRelease, Delete, Ensure, Hold
 from tests.property.cluster import Violation, kind_of
 from tests.property.promises import Promises
 
@@ -25,10 +25,25 @@ class Calls(Promises):
                     self.images[key] = s.image
                 elif self.releases[key][0] != s:
                     raise Violation(f"release {key} was given to two different contents")
+            case Hold():
+                self._hold(action)
             case Ensure(manifest=m):
                 self._ensure(m)
             case Delete():
                 self._delete(action)
+
+    def _hold(self, action: Hold) -> None:
+        """Our finalizer comes before anybody can, and goes when there is nothing left."""
+        if action.keep:
+            assert not self.deleting, "a finalizer cannot be added to what is being deleted"
+            self.held = True
+            return
+        if not self.deleting:
+            raise Violation("the app would not wait for its sessions, and nobody has deleted it")
+        left = [*self.pods, *self.replicasets, *self.services, *self.routes]
+        if left or self.status.environments:
+            raise Violation(f"the app is let go while something is left of it: {left or self.status.environments}")
+        self.held, self.gone = False, True
 
     def _ensure(self, m: dict) -> None:
         name, labels = m["metadata"]["name"], m["metadata"]["labels"]
@@ -36,6 +51,11 @@ class Calls(Promises):
             before = self.routes.get(name)
             self._check_route_write(name, labels, m["spec"], before[0] if before else None)
             self.routes[name] = (m["spec"], before[1] if before else self._uid(), self.now)
+            return
+        if self.deleting:
+            raise Violation(f"{name} is made for an app that is being deleted")
+        if m["kind"] == "PodDisruptionBudget":
+            self.budgets.setdefault(name, self._uid())
             return
         key = (labels[names.LABEL_ENVIRONMENT], int(labels[names.LABEL_RELEASE]), labels[names.LABEL_SLOT])
         if m["kind"] == "Service":
@@ -79,6 +99,10 @@ class Calls(Promises):
             case "HTTPRoute":
                 self._check_route_delete(action.name)
                 self.routes.pop(action.name, None)
+            case "AppRelease":
+                self._check_forgotten(action)
+            case "PodDisruptionBudget":
+                del self.budgets[action.name]
             case "ReplicaSet":
                 key = next(k for k, uid in self.replicasets.items() if uid == action.uid)
                 self._check_removal(key)
@@ -95,6 +119,19 @@ class Calls(Promises):
                 key = next(k for k, uid in self.services.items() if uid == action.uid)
                 self._check_removal(key)
                 del self.services[key]
+
+    def _check_forgotten(self, action: Delete) -> None:
+        """A record is deleted only when it is history."""
+        key = next(k for k, (_, _, uid) in self.releases.items() if uid == action.uid)
+        env, number = key
+        memory = self.status.environment(env)
+        told = {memory.stable, memory.candidate, *memory.removing}
+        told |= {e.release for e in (*memory.weights, *memory.draining, *memory.warm, *memory.quarantined)}
+        if number in told or any(slot[:2] == key for slot in (*self.replicasets, *self.services)):
+            raise Violation(f"the record of r{number} in {env} is deleted, and it is not over")
+        if self.releases[key][1].phase not in {"Failed", "RolledBack", "Superseded", "Retired"}:
+            raise Violation(f"the record of r{number} in {env} is deleted, and it does not say that it is over")
+        del self.releases[key]
 
     def _check_route_delete(self, name: str) -> None:
         if name.endswith(".preview") or re.search(r"-\d+$", name):
@@ -118,14 +155,15 @@ class Calls(Promises):
             raise Violation(f"r{number} of {env} is taken apart while the route points at it")
         if names.release("sales", env, number) in self.routes:
             raise Violation(f"r{number} of {env} is taken apart before its pins route is gone")
-        draining = next((d for d in memory.draining if d.release == number), None)
+        draining = next((d for d in (*memory.draining, *memory.warm) if d.release == number), None)
         if draining is None:
             return
-        forced = instant(draining.forced_at) <= self.now
+        forced = instant(draining.forced_at) <= self.now or self.end_sessions
         record = self.releases.get((env, number))
         limit = seconds(record[0].plan.drain.empty_for) if record else 120
         for pod in self.pods.values():
             quiet = pod.quiet_since is not None and (self.now - pod.quiet_since).total_seconds() >= limit
+            quiet = quiet or pod.quiet_since == pod.born  # it took the place of another, and nobody ever came to it
             if (
                 pod.slot[:2] == (env, number)
                 and not pod.over

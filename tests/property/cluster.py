@@ -37,9 +37,13 @@ def kind_of(image_name: str) -> str:
     return re.match(r"lab/([a-z]+)-", image_name).group(1)
 
 
-def spec(image_name: str, *, environments: int = 1, slots: int = 2) -> DataAppSpec:
+def spec(image_name: str, *, environments: int = 1, slots: int = 2, warm: int = 0) -> DataAppSpec:
     """A DataApp of one framework with short times."""
-    policy = {"bake": "30s", "drain": {"max": "10m", "emptyFor": "20s"}}
+    policy = {
+        "bake": "30s",
+        "drain": {"max": "10m", "emptyFor": "20s"},
+        "keepWarm": {"releases": warm, "for": "5m"},
+    }
     return DataAppSpec.model_validate(
         {
             "image": image_name,
@@ -66,6 +70,8 @@ class Pod:
     broken_since: datetime | None = None
     deleting: bool = False
     over: bool = False
+    node: str = "node-a"
+    crashed_at: datetime | None = None
 
 
 @dataclass
@@ -101,8 +107,18 @@ class Cluster:
     """By environment, the promotion mode under which its class lets nobody go."""
     leaving: str | None = None
     """The annotation of an app whose manifest is gone."""
+    deleting: bool = False
+    """Somebody has deleted the app; it is there as long as our finalizer is on it."""
+    held: bool = False
+    """Our finalizer is on the app."""
+    retry: str = ""
+    """The annotation by which a person wants a failed release tried again."""
+    end_sessions: bool = False
     gone: bool = False
     """The app's own object is deleted."""
+    budgets: dict[str, str] = field(default_factory=dict)
+    cordoned: set[str] = field(default_factory=set)
+    """Nodes that take no new pods. Pods go to the first node that does."""
     _last_plan: Plan | None = None
 
     def _uid(self) -> str:

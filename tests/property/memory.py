@@ -17,7 +17,11 @@ class Memory(Promises):
         for memory in status.environments:
             before = self.status.environment(memory.name)
             if before.stable is not None and memory.stable != before.stable:
-                wanted = self.leaving is None and any(e.name == memory.name for e in self.spec.environments)
+                wanted = (
+                    self.leaving is None
+                    and not self.deleting
+                    and any(e.name == memory.name for e in self.spec.environments)
+                )
                 if wanted and (before.candidate != memory.stable or before.phase != Phase.BAKING):
                     raise Violation(
                         f"stable of {memory.name} went from r{before.stable} to r{memory.stable} without a bake"

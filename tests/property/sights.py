@@ -48,6 +48,12 @@ class Sights(Cluster):
             logs=dict(self.logs),
             promote=self.promote,
             leaving=self.leaving,
+            deleting=self.deleting,
+            held=self.held,
+            retry=self.retry,
+            end_sessions=self.end_sessions,
+            budgets={name: ObjectFacts(name=name, uid=uid, resource_version="1") for name, uid in self.budgets.items()},
+            cordoned=frozenset(self.cordoned),
         )
 
     def _class(self, name: str) -> EnvironmentClassSpec:
@@ -72,7 +78,12 @@ class Sights(Cluster):
         app = (
             ContainerFacts(restarts=int(age // 6), waiting="CrashLoopBackOff", last_exit=Exit(1, "Error", 0.5))
             if crashing
-            else ContainerFacts(running=True, started=ready)
+            else ContainerFacts(
+                running=True,
+                started=ready,
+                restarts=0 if pod.crashed_at is None else 1,
+                last_exit=None if pod.crashed_at is None else Exit(1, "Error", 60.0, pod.crashed_at),
+            )
         )
         return PodFacts(
             name=pod.name,
@@ -82,6 +93,7 @@ class Sights(Cluster):
             over=pod.over,
             slot=pod.slot[2],
             ip="10.244.0.9",
+            node=pod.node,
             ready=ready,
             unready_since=None if ready else (pod.broken_since or pod.born),
             app=app,

@@ -39,7 +39,7 @@ class SlowWork(Cluster):
                     pod = self.pods.get(target.pod)
                     if pod is not None and self.fronts_answer:
                         quiet = (self.now - pod.quiet_since).total_seconds() if pod.quiet_since else 0.0
-                        self.fronts[pod.name] = FrontFacts(live=pod.sessions, quiet_for=quiet)
+                        self.fronts[pod.name] = FrontFacts(live=pod.sessions, quiet_for=quiet, at=self.now)
                     else:
                         self.fronts[target.pod] = FrontFacts()
 

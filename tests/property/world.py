@@ -57,6 +57,10 @@ class World(Sights, Calls, Memory, SlowWork):
         if plan.status != self.status:
             yield lambda: self._persist(plan.status)
 
+    def is_empty(self) -> bool:
+        """Nothing that the operator made is left."""
+        return not (self.pods or self.replicasets or self.services or self.routes)
+
     def writes_of_next_pass(self) -> int:
         return 0 if self.gone else sum(1 for _ in self._calls(decide(self.observe())))
 
@@ -70,8 +74,9 @@ class World(Sights, Calls, Memory, SlowWork):
                 self.serial += 1
                 name = f"pod-{self.serial}"
                 img = self.images[key[:2]]
+                node = next((n for n in ("node-a", "node-b", "node-c") if n not in self.cordoned), "node-a")
                 self.pods[name] = Pod(
-                    name=name, uid=self._uid(), slot=key, image=img, born=self.now, quiet_since=self.now
+                    name=name, uid=self._uid(), slot=key, image=img, born=self.now, quiet_since=self.now, node=node
                 )
         for name, pod in list(self.pods.items()):
             if pod.deleting:
@@ -132,6 +137,21 @@ class World(Sights, Calls, Memory, SlowWork):
             case "record":
                 del self.releases[chosen]
 
+    def delete(self) -> None:
+        """Somebody deletes the app."""
+        self.deleting = True
+        self.generation += 1
+        self.gone = not self.held
+
+    def crash(self, choice: int) -> None:
+        """An app ends by itself, with whoever had it open, and its container is started again."""
+        working = [pod for pod in self.pods.values() if self._ready(pod)]
+        if working:
+            pod = working[choice % len(working)]
+            pod.crashed_at = pod.broken_since = self.now
+            if pod.sessions:
+                pod.sessions, pod.quiet_since = 0, self.now
+
     def blink(self) -> None:
         """Every pod is unready for a moment that is shorter than anybody's patience."""
         for pod in self.pods.values():
@@ -164,9 +184,9 @@ class World(Sights, Calls, Memory, SlowWork):
         return out
 
 
-def fresh(kind: str = "good", *, environments: int = 1, slots: int = 2) -> World:
+def fresh(kind: str = "good", *, environments: int = 1, slots: int = 2, warm: int = 0) -> World:
     """A world with one new app."""
-    return World(spec=spec(image(kind, 1), environments=environments, slots=slots))
+    return World(spec=spec(image(kind, 1), environments=environments, slots=slots, warm=warm))
 
 
 def copy_pod(pod: Pod) -> Pod:

@@ -9,6 +9,7 @@ from dataapp_operator.control.claims import HostClaims
 from dataapp_operator.control.observe import Observer
 from dataapp_operator.control.reconcile import Reconciler
 from dataapp_operator.control.slim import SLIM
+from dataapp_operator.control.telling import Teller
 from dataapp_operator.kube.errors import AlreadyExists, Conflict, KubeError, Missing
 from dataapp_operator.kube.kinds import DATAAPP, Kind, kind_of
 from dataapp_operator.kube.port import Listing
@@ -31,7 +32,13 @@ def dataapp(
     return {
         "apiVersion": "dataapps.dev/v1alpha1",
         "kind": "DataApp",
-        "metadata": {"name": name, "namespace": "team", "uid": uid, "generation": 1},
+        "metadata": {
+            "name": name,
+            "namespace": "team",
+            "uid": uid,
+            "generation": 1,
+            "finalizers": ["dataapps.dev/drain"],
+        },
         "spec": spec
         or {
             "image": "registry.example.org/sales" + DIGEST,
@@ -101,7 +108,7 @@ class MemoryCluster:
             raise AlreadyExists("it exists", code=409)
         return self.put(manifest)
 
-    async def apply(self, manifest: Json, *, subresource: str | None = None) -> Json:
+    async def apply(self, manifest: Json, *, subresource: str | None = None, part: str | None = None) -> Json:
         self._call("status" if subresource else "apply", manifest)
         known = self.objects.get(_place(manifest))
         if known is None and subresource:
@@ -162,6 +169,7 @@ class Control:
             observer=self.observer,
             applier=Applier(self.cluster, self.store, on_change=lambda _: None),
             workbench=self.workbench,
+            teller=Teller(self.cluster, instance="operator-1"),
             on_pass=lambda word, _: self.words.append(word),
         )
         for kind in SLIM:

@@ -174,7 +174,7 @@ class Server:
         verb = manifest["spec"]["resourceAttributes"]["verb"]
         return manifest | {"status": {"allowed": verb not in self.denied}}
 
-    async def apply(self, manifest, *, subresource=None):
+    async def apply(self, manifest, *, subresource=None, part=None):
         name = manifest["metadata"]["name"]
         verb = "status" if subresource else "apply"
         self._call(verb, name)

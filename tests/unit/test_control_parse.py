@@ -97,6 +97,7 @@ ENDED = {
     "startedAt": "2026-11-22T10:00:00Z",
     "finishedAt": "2026-11-22T10:00:09Z",
 }
+OOM = Exit(137, "OOMKilled", 9.0, datetime(2026, 11, 22, 10, 0, 9, tzinfo=UTC))
 
 
 def test_a_pod_that_runs() -> None:
@@ -143,14 +144,14 @@ def test_a_pod_without_room() -> None:
 @pytest.mark.parametrize(
     ("status", "expected", "why"),
     [
-        ({"state": {"terminated": ENDED}, "restartCount": 0}, Exit(137, "OOMKilled", 9.0), "it has just ended"),
+        ({"state": {"terminated": ENDED}, "restartCount": 0}, OOM, "it has just ended"),
         (
             {
                 "state": {"waiting": {"reason": "CrashLoopBackOff"}},
                 "lastState": {"terminated": ENDED},
                 "restartCount": 3,
             },
-            Exit(137, "OOMKilled", 9.0),
+            OOM,
             "between two tries",
         ),
         (

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from dataapp_operator.kube.errors import Conflict, LeaseLost, Missing, NotServed, Rejected, Transient
-from dataapp_operator.kube.kinds import APPRELEASE, DATAAPP, GATEWAY, HTTPROUTE, REPLICASET, SERVICE
+from dataapp_operator.kube.kinds import APPRELEASE, BUDGET, DATAAPP, GATEWAY, HTTPROUTE, REPLICASET, SERVICE
 from dataapp_operator.kube.queue import Failed, Ok, RequeueAfter
 from tests.unit.control_rig import APP, CLASS, Control, dataapp
 
@@ -23,7 +23,7 @@ async def test_a_new_app_is_deployed_record_before_number_and_status_before_work
     assert control.cluster.calls[:3] == [
         "create AppRelease sales-sandbox-1",
         "status DataApp sales",
-        "apply Service sales-sandbox-1-s0",
+        "apply PodDisruptionBudget sales-sandbox",
     ]
     assert "apply ReplicaSet sales-sandbox-1-s0" in control.cluster.calls
     assert control.words == ["ok"] * 3
@@ -208,6 +208,7 @@ async def test_an_app_created_again_waits_for_the_parts_of_the_deleted_one() -> 
         control.remove(kind, "sales-sandbox-1-s0")
     for route in ("sales-sandbox-1", "sales-sandbox-1.preview"):
         control.remove(HTTPROUTE, route)
+    control.remove(BUDGET, "sales-sandbox")
     await control.reconciler.reconcile(APP)
     assert control.status()["environments"][0]["candidate"] == 1
 

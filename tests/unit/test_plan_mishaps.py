@@ -259,6 +259,7 @@ def test_who_serves_is_said_once_it_is_seen() -> None:
 def test_the_parts_of_an_app_that_was_deleted_are_not_taken_for_the_new_ones() -> None:
     """Deleted and created again under its name: the old parts are still being removed, under the same names."""
     world = fresh()
+    world.held = True
     observed = replace(world.observe(), strangers=("ReplicaSet sales-env0-1-s0", "HTTPRoute sales-env0"))
     plan = decide(observed)
     assert plan.actions == ()

@@ -337,7 +337,9 @@ def drained(*, live: int | None, quiet: float | None, age: float, slot1: int | N
     fronts = {}
     for label, slot in observed.slots["env0", 1].items():
         alone = label == "s0"
-        fronts[slot.pods[0].name] = FrontFacts(live=live if alone else slot1, quiet_for=quiet if alone else 999.0)
+        fronts[slot.pods[0].name] = FrontFacts(
+            live=live if alone else slot1, quiet_for=quiet if alone else 999.0, at=world.now
+        )
     return replace(observed, fronts=fronts)
 
 
@@ -376,7 +378,9 @@ def test_while_it_bakes_the_former_release_stays_though_it_is_empty() -> None:
     world = at_phase("Baking")
     world.now += timedelta(seconds=25)
     observed = world.observe()
-    fronts = {s.pods[0].name: FrontFacts(live=0, quiet_for=999.0) for s in observed.slots["env0", 1].values()}
+    fronts = {
+        s.pods[0].name: FrontFacts(live=0, quiet_for=999.0, at=world.now) for s in observed.slots["env0", 1].values()
+    }
     assert env(decide(replace(observed, fronts=fronts))).removing == ()
 
 

@@ -70,6 +70,7 @@ def test_what_drains_after_a_release_is_still_moving() -> None:
 
 def test_a_first_release_is_not_ready_until_it_serves() -> None:
     world = fresh()
+    world.held = True
     assert condition(decide(world.observe()), "Ready").status == "False"
     seen = set()
     for _ in range(30):

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from dataapp_operator.api.base import Duration, Model, Timestamp
 from dataapp_operator.api.conditions import Condition
-from dataapp_operator.api.dataapp import AppSpec, Drain, EnvVar, Framework, Resources
+from dataapp_operator.api.dataapp import AppSpec, Drain, EnvVar, Framework, KeepWarm, Resources, Rollback
 
 IMMUTABLE_RULE = {"rule": "self == oldSelf", "message": "a release is a record: its spec never changes"}
 
@@ -29,6 +29,8 @@ class ReleasePlan(Model):
     slots: int = Field(ge=1, le=8)
     bake: Duration
     drain: Drain
+    keep_warm: KeepWarm = KeepWarm()
+    rollback: Rollback = Rollback()
     probe: ProbePlan
 
 
@@ -50,6 +52,11 @@ class AppReleaseSpec(Model):
     commit: str | None = Field(default=None, max_length=40, description="The commit it was built from.")
     build: str | None = Field(default=None, max_length=63, description="The AppBuild that made its image.")
     config_hash: str = Field(max_length=64)
+    cause: str | None = Field(
+        default=None,
+        max_length=512,
+        description="Why the same code and settings are released once more, where they are.",
+    )
     config: AppSpec | None = Field(
         default=None,
         description="What the author set for all environments: the next environment puts its own settings on top of it.",
@@ -94,6 +101,10 @@ class AppReleaseStatus(Model):
     commit: str | None = Field(default=None, max_length=12, description="The column COMMIT of kubectl get.")
     weight: str | None = Field(default=None, max_length=8)
     sessions: int | None = None
+    users_affected: int | None = Field(
+        default=None,
+        description="Sessions that were open on it when it was taken back; absent where nobody could count.",
+    )
     slots: tuple[SlotStatus, ...] = Field(
         default=(),
         max_length=8,

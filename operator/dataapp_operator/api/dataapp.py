@@ -203,6 +203,25 @@ class Drain(Model):
     model_config = Model.model_config | {"json_schema_extra": _cel(_DRAIN_RULE)}
 
 
+class KeepWarm(Model):
+    """How long a former release stays ready after its last session, to be gone back to without a new pod."""
+
+    releases: int = Field(default=1, ge=0, le=4, description="How many former releases, the newest ones.")
+    for_: Duration = Field(
+        default="1h", alias="for", description="For how long after visitors were sent to its successor."
+    )
+
+
+class Rollback(Model):
+    """What happens to a release that fails after visitors have come to it."""
+
+    sessions: Literal["drain", "evict"] = Field(
+        default="drain",
+        description="drain: who has it open may go on; evict: where its sessions fail, they are ended as soon as new visitors"
+        " are sent back, so that a reload brings everybody to what works.",
+    )
+
+
 class ReleasePolicy(Model):
     """How a new release takes over."""
 
@@ -211,6 +230,8 @@ class ReleasePolicy(Model):
         default="2m", description="How long the old release is kept whole after the switch, in case the new one fails."
     )
     drain: Drain = Drain()
+    keep_warm: KeepWarm = KeepWarm()
+    rollback: Rollback = Rollback()
 
 
 PROMOTION_MODES = ("auto", "tag", "manual")

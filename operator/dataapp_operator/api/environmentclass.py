@@ -51,6 +51,28 @@ class Floor(Model):
     )
 
 
+class Limits(Model):
+    """How much of something an app may have at the same time in an environment of the class."""
+
+    draining: int = Field(
+        default=8,
+        ge=1,
+        le=20,
+        description="Old releases that keep open sessions. With one more, the oldest is told that it ends within 10 minutes.",
+    )
+
+
+class Retention(Model):
+    """How much of the past is kept."""
+
+    releases: int = Field(
+        default=20,
+        ge=2,
+        le=200,
+        description="Records (AppReleases) of ended releases for each app and environment; older ones are deleted.",
+    )
+
+
 class EnvironmentClassSpec(Model):
     """Policy and defaults of a kind of environment."""
 
@@ -62,6 +84,8 @@ class EnvironmentClassSpec(Model):
         description="Apps that list no environments get one of this class; several are ordered by this number.",
     )
     floor: Floor = Floor()
+    limits: Limits = Limits()
+    retention: Retention = Retention()
     host_template: str = Field(
         min_length=5,
         max_length=253,

@@ -20,6 +20,7 @@ class Phase(StrEnum):
     ROLLED_BACK = "RolledBack"
     SUPERSEDED = "Superseded"
     DRAINING = "Draining"
+    WARM = "Warm"
     RETIRED = "Retired"
 
 
@@ -48,6 +49,8 @@ class Reason(StrEnum):
     PINNED = "Pinned"
     PIN_UNKNOWN = "PinUnknown"
     LEAVING = "Leaving"
+    DELETING = "Deleting"
+    NODE_LEAVING = "NodeLeaving"
     # what a person has to mend
     INVALID_SPEC = "InvalidSpec"
     CLASS_MISSING = "EnvironmentClassMissing"

@@ -31,6 +31,7 @@ class Intent(Model):
 
     switch_to: int
     plan: int
+    evict: bool = Field(default=False, description="What is left is ended once visitors are seen to be elsewhere.")
 
 
 class Weight(Model):
@@ -47,6 +48,17 @@ class Draining(Model):
     sessions: int | None = Field(default=None, description="Open sessions; absent means unknown, which is not zero.")
     since: Timestamp
     forced_at: Timestamp
+    warm_until: Timestamp | None = Field(
+        default=None, description="Once its last session has ended it is kept until then, to be gone back to."
+    )
+
+
+class Warm(Model):
+    """A former release without sessions whose pods are kept: going back to it needs no new one."""
+
+    release: int
+    until: Timestamp
+    forced_at: Timestamp = Field(description="When it ends even if somebody has come back to it.")
 
 
 class Artefact(Model):
@@ -97,6 +109,7 @@ class EnvironmentStatus(Model):
     intent: Intent | None = None
     weights: tuple[Weight, ...] = Field(default=(), max_length=32, json_schema_extra=_LIST_BY_RELEASE)
     draining: tuple[Draining, ...] = Field(default=(), max_length=32, json_schema_extra=_LIST_BY_RELEASE)
+    warm: tuple[Warm, ...] = Field(default=(), max_length=8, json_schema_extra=_LIST_BY_RELEASE)
     removing: tuple[int, ...] = Field(default=(), max_length=32, json_schema_extra={"x-kubernetes-list-type": "atomic"})
     artefacts: tuple[Artefact, ...] = Field(default=(), max_length=64, json_schema_extra=_LIST_BY_RELEASE)
     quarantined: tuple[Quarantined, ...] = Field(default=(), max_length=16, json_schema_extra=_LIST_BY_RELEASE)

@@ -25,6 +25,7 @@ from dataapp_operator.control.reconcile import Reconciler
 from dataapp_operator.control.resync import Resync
 from dataapp_operator.control.senses import ClusterSenses
 from dataapp_operator.control.slim import SLIM
+from dataapp_operator.control.telling import Teller
 from dataapp_operator.kube.kinds import (
     APPBUILD,
     APPRELEASE,
@@ -34,6 +35,7 @@ from dataapp_operator.kube.kinds import (
     GATEWAY,
     HTTPROUTE,
     JOB,
+    NODE,
     Kind,
     kind_of,
 )
@@ -84,6 +86,7 @@ class Runtime:
             observer=self.observer,
             applier=Applier(cluster, self.store, on_change=self._changed),
             workbench=self.workbench,
+            teller=Teller(cluster, instance=settings.identity),
             on_pass=lambda word, seconds: metrics.reconciled(word, seconds=seconds),
         )
         self._resync = Resync(cluster, self.store, on_change=self._changed)
@@ -102,7 +105,7 @@ class Runtime:
             self._listed_anew.set()
         before = self._kept(kind, manifest)
         changes = self.store.observe(event_type, manifest)
-        if kind in {GATEWAY, ENVIRONMENTCLASS} and before == self._kept(kind, manifest):
+        if kind in {GATEWAY, ENVIRONMENTCLASS, NODE} and before == self._kept(kind, manifest):
             return  # nothing changed that a decision reads: a thousand apps need not look
         self._changed(changes)
 
@@ -117,7 +120,7 @@ class Runtime:
     def _changed(self, changes: Iterable[Change]) -> None:
         for change in changes:
             self._workshop.changed(change)
-            if change.kind in {GATEWAY, ENVIRONMENTCLASS}:
+            if change.kind in {GATEWAY, ENVIRONMENTCLASS, NODE}:
                 self._enqueue_all()
             elif change.kind == APPSOURCE:
                 self._enqueue_brought_by(change.namespace, change.name)

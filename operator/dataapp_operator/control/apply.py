@@ -11,14 +11,30 @@ from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.base import API_VERSION
 from dataapp_operator.control.parse import belongs_to
 from dataapp_operator.kube.errors import AlreadyExists, Conflict
-from dataapp_operator.kube.kinds import APPBUILD, APPRELEASE, DATAAPP, HTTPROUTE, POD, REPLICASET, SERVICE, Kind
+from dataapp_operator.kube.kinds import APPBUILD, APPRELEASE, BUDGET, DATAAPP, HTTPROUTE, POD, REPLICASET, SERVICE, Kind
 from dataapp_operator.kube.port import Cluster
 from dataapp_operator.kube.store import Change, Store
-from dataapp_operator.plan.actions import Action, CreateBuild, CreateRelease, Delete, Ensure, Record
+from dataapp_operator.plan.actions import Action, CreateBuild, CreateRelease, Delete, Ensure, Hold, Record
+from dataapp_operator.plan.names import FINALIZER
 
 Json = dict[str, Any]
 
-_KINDS: dict[str, Kind] = {kind.kind: kind for kind in (REPLICASET, SERVICE, POD, HTTPROUTE, APPRELEASE, DATAAPP)}
+_KINDS: dict[str, Kind] = {
+    kind.kind: kind for kind in (REPLICASET, SERVICE, POD, HTTPROUTE, BUDGET, APPRELEASE, APPBUILD, DATAAPP)
+}
+
+
+def _held(namespace: str, action: Hold) -> Json:
+    """The DataApp with our finalizer, or without it. The uid: never would it bring a deleted app back."""
+    metadata: Json = {
+        "name": action.name,
+        "namespace": namespace,
+        "uid": action.uid,
+        "resourceVersion": action.resource_version,
+    }
+    if action.keep:
+        metadata["finalizers"] = [FINALIZER]
+    return {"apiVersion": API_VERSION, "kind": "DataApp", "metadata": metadata}
 
 
 class Applier:
@@ -36,6 +52,8 @@ class Applier:
                 self._learn(await self._create(manifest))
             case CreateBuild(manifest):
                 self._learn(await self._create_build(manifest))
+            case Hold():
+                self._learn(await self._cluster.apply(_held(namespace, action), part="drain"))
             case Ensure(manifest):
                 self._learn(await self._cluster.apply(manifest))
             case Delete():

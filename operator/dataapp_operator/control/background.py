@@ -239,7 +239,8 @@ class Workbench:
             targets = [target for group in desk.asked.values() for target in group]
             answers = await asyncio.gather(*(self._ask_one(app, target) for target in targets))
             before = {name: facts.live for name, facts in desk.fronts.items()}
-            desk.fronts = {target.pod: answer for target, answer in zip(targets, answers, strict=True)}
+            at = datetime.now(UTC)
+            desk.fronts = {target.pod: replace(answer, at=at) for target, answer in zip(targets, answers, strict=True)}
             now = asyncio.get_running_loop().time()
             if before != {name: facts.live for name, facts in desk.fronts.items()} or now - told >= TELL_EVERY:
                 told = now

@@ -19,10 +19,12 @@ from dataapp_operator.control.origin import origin_of
 from dataapp_operator.kube.kinds import (
     APPBUILD,
     APPRELEASE,
+    BUDGET,
     DATAAPP,
     ENVIRONMENTCLASS,
     GATEWAY,
     HTTPROUTE,
+    NODE,
     POD,
     REPLICASET,
     SERVICE,
@@ -63,6 +65,8 @@ class Observer:
         self._platform = platform or Platform()
         self.gateway_api = True
         """Whether the cluster knows HTTPRoutes; found out at start-up."""
+        self.unholdable: set[str] = set()
+        """The uids of apps that the API server lets nobody put a finalizer on."""
 
     def observe(self, app: AppKey, rejections: Mapping[str, str]) -> Observed | None:
         """What is known about an app now; None when it does not exist. Raises :class:`InvalidAppError`."""
@@ -79,7 +83,7 @@ class Observer:
         desk = self._workbench.facts(app, uid=metadata["uid"])
         own, strangers = self._children(app, metadata["uid"])
         return Observed(
-            now=datetime.now(UTC).replace(microsecond=0),
+            now=datetime.now(UTC),
             namespace=namespace,
             name=name,
             uid=metadata["uid"],
@@ -98,6 +102,12 @@ class Observer:
             slots=parse.slots(own[REPLICASET], own[SERVICE], own[POD]),
             routes={m["metadata"]["name"]: parse.route(m) for m in own[HTTPROUTE]},
             strangers=strangers,
+            budgets={m["metadata"]["name"]: parse.budget(m) for m in own[BUDGET]},
+            cordoned=frozenset(m["metadata"]["name"] for m in self._store.all(NODE) if m["spec"].get("unschedulable")),
+            held=names.FINALIZER in (metadata.get("finalizers") or ()),
+            holdable=metadata["uid"] not in self.unholdable,
+            end_sessions=bool(annotations.get(names.ANNOTATION_END_SESSIONS)),
+            retry=annotations.get(names.ANNOTATION_RETRY, ""),
             origin=origin,
             origin_trouble=origin_trouble,
             code=desk.code,
@@ -132,7 +142,7 @@ class Observer:
         """
         own: dict[Kind, list[Json]] = {}
         strangers = []
-        for kind in (APPRELEASE, REPLICASET, SERVICE, HTTPROUTE):
+        for kind in (APPRELEASE, REPLICASET, SERVICE, HTTPROUTE, BUDGET):
             found = self._store.by_app(kind, *app)
             own[kind] = [m for m in found if parse.belongs_to(m, uid)]
             strangers += [m for m in found if not parse.belongs_to(m, uid)]

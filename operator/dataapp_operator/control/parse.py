@@ -40,6 +40,11 @@ def is_orphan(manifest: Json) -> bool:
     return not manifest["metadata"].get("ownerReferences")
 
 
+def budget(manifest: Json) -> ObjectFacts:
+    """A disruption budget."""
+    return ObjectFacts(**_object(manifest))
+
+
 def _object(manifest: Json) -> dict[str, Any]:
     metadata = manifest["metadata"]
     return {
@@ -106,6 +111,7 @@ def pod(manifest: Json) -> PodFacts:
         slot=(manifest["metadata"].get("labels") or {}).get(names.LABEL_SLOT, ""),
         over=lost,
         ip=status.get("podIP"),
+        node=(manifest.get("spec") or {}).get("nodeName"),
         ready=is_ready and not lost,
         unready_since=None if is_ready or not since else instant(since),
         app=_container(status.get("containerStatuses"), "app"),
@@ -134,7 +140,8 @@ def _container(statuses: Iterable[Json] | None, name: str) -> ContainerFacts:
 def _exit(ended: Json) -> Exit:
     began, over = ended.get("startedAt"), ended.get("finishedAt")
     ran = (instant(over) - instant(began)).total_seconds() if began and over else 0.0
-    return Exit(code=ended.get("exitCode", 0), reason=ended.get("reason", ""), ran_for=ran)
+    at = instant(over) if over else None
+    return Exit(code=ended.get("exitCode", 0), reason=ended.get("reason", ""), ran_for=ran, at=at)
 
 
 def release(manifest: Json) -> ReleaseFacts:

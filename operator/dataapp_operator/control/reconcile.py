@@ -17,11 +17,12 @@ from dataapp_operator.api.reasons import Reason
 from dataapp_operator.control.apply import Applier
 from dataapp_operator.control.background import AppKey, Workbench
 from dataapp_operator.control.observe import InvalidAppError, Observer
+from dataapp_operator.control.telling import Teller
 from dataapp_operator.kube.errors import Conflict, LeaseLost, Missing, NotServed, Rejected, Transient
 from dataapp_operator.kube.kinds import DATAAPP, HTTPROUTE
 from dataapp_operator.kube.queue import Failed, Ok, RequeueAfter, Result
 from dataapp_operator.kube.store import Store
-from dataapp_operator.plan.actions import Action, Delete, Plan
+from dataapp_operator.plan.actions import Action, Delete, Hold, Plan
 from dataapp_operator.plan.decide import decide
 from dataapp_operator.plan.facts import Observed
 from dataapp_operator.plan.upkeep import live
@@ -50,12 +51,14 @@ class Reconciler:
         observer: Observer,
         applier: Applier,
         workbench: Workbench,
+        teller: Teller,
         on_pass: Callable[[str, float], None] = lambda _word, _seconds: None,
     ) -> None:
         self._store = store
         self._observer = observer
         self._applier = applier
         self._workbench = workbench
+        self._teller = teller
         self._on_pass = on_pass
         self._rejections: dict[AppKey, dict[str, str]] = {}
 
@@ -89,6 +92,7 @@ class Reconciler:
             return await self._say_invalid(app, str(error))
         if observed is None:
             self._workbench.drop(app)
+            self._teller.forget(app)
             return Outcome(Ok(), "gone")
         plan = decide(observed)
         refusals = await self._act(app, plan)
@@ -102,7 +106,8 @@ class Reconciler:
             if refusals != rejected:
                 log.warning("%s/%s: the API server refuses: %s", *app, refusals)
         await self._write(observed, plan)
-        self._work(app, observed, plan)
+        self._work(app, plan)
+        await self._teller.tell(observed, plan.records)
         for note in plan.notes:
             log.info("%s/%s: %s", *app, note)
         if refusals:
@@ -119,6 +124,8 @@ class Reconciler:
                 await self._applier.act(app[0], action)
             except Rejected as error:
                 refusals[_named(action)] = error.message
+                if isinstance(action, Hold):  # its deletion will not wait for sessions, and nothing else waits for that
+                    self._observer.unholdable.add(action.uid)
         return refusals
 
     async def _write(self, observed: Observed, plan: Plan) -> None:
@@ -133,11 +140,11 @@ class Reconciler:
         if plan.status != observed.status:
             await self._applier.status(observed.namespace, observed.name, observed.resource_version, plan.status.wire())
 
-    def _work(self, app: AppKey, observed: Observed, plan: Plan) -> None:
+    def _work(self, app: AppKey, plan: Plan) -> None:
         keep = {(memory.name, number) for memory in plan.status.environments for number in live(memory)}
         keep |= {(m.name, m.candidate) for m in plan.status.environments if m.candidate is not None}
         self._workbench.forget(app, keep)
-        self._workbench.start(app, plan.background if not observed.deleting else ())
+        self._workbench.start(app, plan.background)
 
     async def _say_invalid(self, app: AppKey, words: str) -> Outcome:
         """A spec this version cannot read: say so on the object; leave everything that runs as it is."""
@@ -177,4 +184,6 @@ def _named(action: Action) -> str:
     """The object an action is about: "Kind name"."""
     if isinstance(action, Delete):
         return f"{action.kind} {action.name}"
+    if isinstance(action, Hold):
+        return f"DataApp {action.name}"
     return f"{action.manifest['kind']} {action.manifest['metadata']['name']}"

@@ -20,8 +20,6 @@ from dataapp_operator.kube.port import Cluster
 from dataapp_operator.plan.actions import ObserveGateway, ReadCode, ReadLog, StartCheck, Target
 from dataapp_operator.plan.facts import CheckFacts, CodeFacts, FrontFacts, LogFacts, ViewFacts
 
-SAMPLES = 3
-"""Sessions opened in one check at the least, over all slots."""
 SESSION_TIMEOUT = 20.0
 LOOK_TIMEOUT = 10.0
 LOG_LINES = 200
@@ -48,7 +46,7 @@ class ClusterSenses:
 
     async def check(self, app: AppKey, work: StartCheck) -> CheckFacts:
         """Open sessions on every slot; the worst answer counts."""
-        rounds = math.ceil(SAMPLES / len(work.targets))
+        rounds = math.ceil(work.samples / len(work.targets))
         per_slot = await asyncio.gather(*(self._slot(work, target, rounds) for target in work.targets))
         answers = [(target, result) for target, results in per_slot for result in results]
         target, worst = min(answers, key=lambda answer: _WORST_FIRST.index(answer[1].verdict))

@@ -10,11 +10,13 @@ from dataapp_operator.kube.kinds import (
     APPBUILD,
     APPRELEASE,
     APPSOURCE,
+    BUDGET,
     DATAAPP,
     ENVIRONMENTCLASS,
     GATEWAY,
     HTTPROUTE,
     JOB,
+    NODE,
     POD,
     REPLICASET,
     SERVICE,
@@ -33,6 +35,7 @@ _METADATA = (
     "creationTimestamp",
     "deletionTimestamp",
     "labels",
+    "finalizers",
 )
 
 
@@ -78,13 +81,19 @@ def _replicaset(manifest: Json) -> Json:
 def _pod(manifest: Json) -> Json:
     status = manifest.get("status") or {}
     keep = ("podIP", "conditions", "containerStatuses", "initContainerStatuses", "phase")
-    return _base(manifest) | {"status": {key: status[key] for key in keep if key in status}}
+    node = (manifest.get("spec") or {}).get("nodeName")
+    return _base(manifest) | {"spec": {"nodeName": node}, "status": {key: status[key] for key in keep if key in status}}
 
 
 def _job(manifest: Json) -> Json:
     kept = _base(manifest)
     kept["metadata"]["annotations"] = manifest["metadata"].get("annotations") or {}
     return kept | {"status": manifest.get("status") or {}}
+
+
+def _node(manifest: Json) -> Json:
+    """Whether it takes new pods. A node tells about itself all the time; nothing else of it is of interest."""
+    return _base(manifest) | {"spec": {"unschedulable": bool((manifest.get("spec") or {}).get("unschedulable"))}}
 
 
 def _gateway(manifest: Json) -> Json:
@@ -109,4 +118,6 @@ SLIM: dict[Kind, Callable[[Json], Json]] = {
     HTTPROUTE: _whole,
     GATEWAY: _gateway,
     JOB: _job,
+    BUDGET: _only_metadata,
+    NODE: _node,
 }

@@ -83,12 +83,12 @@ class ApiCluster:
         kind, namespace, name = _address(manifest)
         return await self._write("update", kind, "PUT", kind.path(namespace, name), manifest)
 
-    async def apply(self, manifest: Manifest, *, subresource: str | None = None) -> Manifest:
+    async def apply(self, manifest: Manifest, *, subresource: str | None = None, part: str | None = None) -> Manifest:
         kind, namespace, name = _address(manifest)
         # `managedFields` may not be sent in an apply; everything else travels as it is.
         metadata = {key: value for key, value in manifest["metadata"].items() if key != "managedFields"}
         return await self._write(
-            "apply", kind, "PATCH", kind.path(namespace, name, subresource), manifest | {"metadata": metadata}
+            "apply", kind, "PATCH", kind.path(namespace, name, subresource), manifest | {"metadata": metadata}, part
         )
 
     async def delete(
@@ -134,10 +134,13 @@ class ApiCluster:
                 raise
             return ""
 
-    async def _write(self, verb: str, kind: Kind, method: str, path: str, body: Manifest) -> Manifest:
+    async def _write(
+        self, verb: str, kind: Kind, method: str, path: str, body: Manifest, part: str | None = None
+    ) -> Manifest:
         query = {"timeout": f"{self._write_seconds:g}s"}
         if method != "DELETE":
-            query |= {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+            manager = FIELD_MANAGER if part is None else f"{FIELD_MANAGER}-{part}"
+            query |= {"fieldManager": manager, "fieldValidation": "Strict"}
         if method == "PATCH":
             query["force"] = "true"
         content_type = "application/apply-patch+yaml" if method == "PATCH" else "application/json"

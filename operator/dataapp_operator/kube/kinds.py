@@ -56,6 +56,9 @@ SERVICE = Kind("", "v1", "services", "Service")
 HTTPROUTE = Kind("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
 GATEWAY = Kind("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
 JOB = Kind("batch", "v1", "jobs", "Job")
+BUDGET = Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+NODE = Kind("", "v1", "nodes", "Node", namespaced=False)
+EVENT = Kind("events.k8s.io", "v1", "events", "Event")
 SECRET = Kind("", "v1", "secrets", "Secret")
 SUBJECTACCESSREVIEW = Kind(
     "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
@@ -64,7 +67,7 @@ LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 
 ALL = (
     *(APPSOURCE, DATAAPP, APPBUILD, APPRELEASE, ENVIRONMENTCLASS),
-    *(REPLICASET, POD, SERVICE, HTTPROUTE, GATEWAY, JOB, SECRET, SUBJECTACCESSREVIEW, LEASE),
+    *(REPLICASET, POD, SERVICE, HTTPROUTE, GATEWAY, JOB, BUDGET, NODE, EVENT, SECRET, SUBJECTACCESSREVIEW, LEASE),
 )
 _BY_NAME = {(kind.api_version, kind.kind): kind for kind in ALL}
 

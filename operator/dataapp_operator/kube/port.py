@@ -35,8 +35,11 @@ class Cluster(Protocol):
     async def create(self, manifest: Manifest) -> Manifest:
         """Create by POST: `AlreadyExists` tells that it was there before us. Answers the object as stored."""
 
-    async def apply(self, manifest: Manifest, *, subresource: str | None = None) -> Manifest:
+    async def apply(self, manifest: Manifest, *, subresource: str | None = None, part: str | None = None) -> Manifest:
         """Server-side apply with our one field manager; answers the object as stored.
+
+        ``part`` names a part of an object that is written by itself: what other applies of ours say about the object, or
+        no longer say, leaves it alone.
 
         With `metadata.resourceVersion` in the manifest, only onto exactly that version of the object (else `Conflict`).
         An apply that changes nothing writes nothing: the resourceVersion stays.

@@ -29,6 +29,16 @@ class CreateBuild:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Put our finalizer on exactly this DataApp, or (``keep`` false) take it off: then the object may go."""
+
+    name: str
+    uid: str
+    resource_version: str
+    keep: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Ensure:
     """Server-side apply of one child."""
 
@@ -58,7 +68,7 @@ class Record:
     status: AppReleaseStatus
 
 
-Action = CreateRelease | CreateBuild | Ensure | Delete
+Action = CreateRelease | CreateBuild | Hold | Ensure | Delete
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,8 @@ class StartCheck:
     framework: str
     host: str
     targets: tuple[Target, ...]
+    samples: int = 3
+    """Sessions at the least, over all slots."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Intent
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.plan import endings, probing, record
+from dataapp_operator.plan.actions import ReadLog
 from dataapp_operator.plan.facts import CheckFacts
 from dataapp_operator.plan.health import Outlook
-from dataapp_operator.plan.scene import Draft, Scene, lost, since
+from dataapp_operator.plan.scene import Draft, Scene, crash, lost, since
 
-BAKE_CHECK = 5
-"""Seconds between two session checks while baking."""
+BAKE_CHECK = 2
+"""Seconds between two session checks while baking; one that failed is asked again at once."""
 UNPROVED = 300
 """Seconds after its bake in which no session was seen to work, until a person is told."""
 FAILURES_TO_ROLL_BACK = 2
@@ -35,18 +36,22 @@ def say(scene: Scene, draft: Draft, number: int) -> None:
 
 def advance(scene: Scene, draft: Draft, number: int) -> None:
     """One look at a release that bakes: taken back, kept on, or released."""
-    check = scene.observed.checks.get((scene.env, number), CheckFacts())
+    check = probing.of(scene, number)
+    log = scene.observed.logs.get((scene.env, number))
+    crashed = crash(scene, number)
+    if crashed is not None:
+        roll_back(scene, draft, number, Reason.CRASHED, endings.with_cause(crashed, log))
+        return
     failed = next(
         (h for _, h in scene.health(number, since(scene.memory, scene.now)) if h.outlook is Outlook.FAILED), None
     )
     if failed is not None:
-        log = scene.observed.logs.get((scene.env, number))
         roll_back(scene, draft, number, failed.reason, endings.with_cause(failed.message, log))
         return
     if check.failed_in_row >= FAILURES_TO_ROLL_BACK:
         roll_back(scene, draft, number, Reason.SESSION_FAILED, check.message)
         return
-    if lost(scene, number):
+    if lost(scene, number) or _deaf(scene, number, check):
         roll_back(scene, draft, number, Reason.NOT_READY, "a replica stopped answering on its port")
         return
     deadline = instant(scene.memory.deadline) if scene.memory.deadline else scene.now
@@ -54,7 +59,8 @@ def advance(scene: Scene, draft: Draft, number: int) -> None:
         draft.update(stable=number, stable_since=timestamp(scene.now), candidate=None)
         draft.enter(Phase.RELEASED, f"{scene.env}: r{number} is released")
         return
-    probing.want(scene, draft, number, check, pause=BAKE_CHECK)
+    pause = 0 if check.verdict is Verdict.FAIL else BAKE_CHECK
+    probing.want(scene, draft, number, check, pause=pause, samples=1)
     if scene.now < deadline:
         say(scene, draft, number)
         return
@@ -65,6 +71,15 @@ def advance(scene: Scene, draft: Draft, number: int) -> None:
     else:
         draft.wait(Reason.BAKING, told)
     draft.wake_in(BAKE_CHECK)
+
+
+def _deaf(scene: Scene, number: int, check: CheckFacts) -> bool:
+    """Two who do not know of each other say so: the kubelet finds nobody on the app's port, and no session worked since."""
+    if check.finished_at is None or check.verdict in {None, Verdict.PASS}:
+        return False
+    pods = [slot.pod for slot in scene.needed(number).values() if slot.pod is not None]
+    since_when = [pod.unready_since for pod in pods if pod.unready_since is not None and pod.app.running]
+    return any(moment <= check.finished_at for moment in since_when)
 
 
 def _proved(scene: Scene, number: int, check: CheckFacts) -> bool:
@@ -83,11 +98,16 @@ def roll_back(scene: Scene, draft: Draft, number: int, reason: Reason, message: 
     if stable is None:
         return  # a first release has nothing to go back to, and never bakes
     draft.records[number] = record.ended(
-        scene, number, phase=Phase.ROLLED_BACK, reason=reason, message=message, next_step=endings.PUSH
+        scene, number, phase=Phase.ROLLED_BACK, reason=reason, message=message, next_step=endings.again(scene, number)
     )
     endings.quarantine(draft, number, f"{reason}: {message}")
-    draft.update(intent=Intent(switch_to=stable, plan=draft.memory.plan + 1), phase_since=timestamp(scene.now))
-    if scene.memory.intent is not None:
-        draft.update(intent=Intent(switch_to=stable, plan=scene.memory.intent.plan + 1))
+    spec = scene.spec(number)
+    # Sessions are ended only where they are what fails: nobody loses by it.
+    evict = spec is not None and spec.plan.rollback.sessions == "evict" and reason is Reason.SESSION_FAILED
+    plan = (scene.memory.intent.plan if scene.memory.intent is not None else draft.memory.plan) + 1
+    draft.update(intent=Intent(switch_to=stable, plan=plan, evict=evict), phase_since=timestamp(scene.now))
+    pods = tuple(target.pod for target in scene.targets(number))
+    if pods and (scene.env, number) not in scene.observed.logs:  # the way back does not wait for it, the record does
+        draft.background.append(ReadLog(environment=scene.env, number=number, pods=pods))
     draft.wait(Reason.ROLLING_BACK, f"r{number} failed ({message}); new visits go back to r{stable}")
     draft.notes.append(f"{scene.env}: r{number} failed ({reason}), going back to r{stable}")

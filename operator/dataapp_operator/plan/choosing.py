@@ -4,11 +4,13 @@ from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.base import seconds
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Artefact
-from dataapp_operator.plan import desired, endings
+from dataapp_operator.plan import desired, endings, promotion
 from dataapp_operator.plan.actions import CreateRelease
 from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene
 from dataapp_operator.plan.wishes import Wish, wish_for
 
+CHECK_DEADLINE = 120
+"""Seconds the session check may stay without a verdict."""
 LOOK_AGAIN = 15
 """Seconds until something outside that a person must mend is looked at again (its change also wakes us)."""
 MOST_LEAVING = 24
@@ -22,17 +24,70 @@ def choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
     wish, hold = wish_for(scene, earlier)
     content = None if wish is None else wish.content(scene.environment)
     if wish is None or content is None or content == desired.content(memory.artefact(memory.stable)):
+        if _move_away(scene, draft):
+            return
         if hold is None:
             draft.update(waiting_for=None)
         else:
             draft.wait(hold.reason, hold.words, until=hold.until)
         return
     failed = next((q for q in memory.quarantined if (q.image, q.config_hash) == content), None)
-    if failed is not None:
-        draft.wait(Reason.RELEASE_FAILED, f"r{failed.release} failed and is not tried again: {failed.reason}")
+    if failed is not None and promotion.retries(scene) != failed.release:
+        again = f"To try it once more as it is: {endings.retry_command(scene, failed.release)}"
+        draft.wait(
+            Reason.RELEASE_FAILED,
+            f"r{failed.release} failed and is not tried again by itself: {failed.reason}. {again}",
+        )
         return
-    if not _in_the_way(scene, draft, content):
+    back = _way_back(scene, content) if failed is None else None  # another try is another release
+    if back is not None:
+        _return(draft, back)
+    elif not _in_the_way(scene, draft, content):
+        if failed is not None:
+            draft.update(quarantined=tuple(q for q in memory.quarantined if q.release != failed.release))
         _begin(scene, draft, _spec_for(scene, wish, last_number=draft.last_number))
+
+
+def _way_back(scene: Scene, content: tuple[str, str]) -> int | None:
+    """The newest former release of this content that is still whole: it need only take its role again."""
+    memory = scene.memory
+    left = {d.release for d in memory.draining} | {w.release for w in memory.warm}
+    fitting = (
+        n
+        for n in left - {memory.stable, *memory.removing}
+        if desired.content(memory.artefact(n)) == content
+        and scene.spec(n) is not None
+        and scene.ready(n)
+        and scene.on_cordoned_node(n) is None
+    )
+    return max(fitting, default=None)
+
+
+def _return(draft: Draft, number: int) -> None:
+    """Check a former release and let it take its role again. Until then it is what it was: who has it open goes on."""
+    draft.update(candidate=number)
+    draft.enter(Phase.CHECKING, f"r{number} is still there and comes back", within=CHECK_DEADLINE)
+    draft.wait(Reason.CHECKING, f"going back to r{number}, which is still there; opening real sessions on it")
+    draft.wake_in(0)
+
+
+def _move_away(scene: Scene, draft: Draft) -> bool:
+    """What serves is on a node that somebody is about to empty: the same is released once more, elsewhere.
+
+    A release like any other: it is checked, new visitors go to it, and who has the old one open keeps it to the end.
+    """
+    memory = scene.memory
+    spec, node = scene.spec(memory.stable), None if memory.stable is None else scene.on_cordoned_node(memory.stable)
+    if spec is None or node is None or any((q.image, q.config_hash) == _of(spec) for q in memory.quarantined):
+        return False
+    if not _in_the_way(scene, draft, _of(spec)):
+        cause = f"the same as r{spec.number}, somewhere else: node {node} takes no new pods and may be emptied"
+        _begin(scene, draft, spec.model_copy(update={"number": draft.last_number + 1, "cause": cause}))
+    return True
+
+
+def _of(spec: AppReleaseSpec) -> tuple[str, str]:
+    return spec.image, spec.config_hash
 
 
 def supersede_if_stuck(scene: Scene, draft: Draft, number: int, earlier: str | None) -> None:
@@ -104,7 +159,9 @@ def _spec_for(scene: Scene, wish: Wish, *, last_number: int) -> AppReleaseSpec:
     own = {number: record.spec for (env, number), record in observed.releases.items() if env == scene.env}
     if wish.number is not None:
         spec = desired.release_spec(scene.app, wish, scene.environment, number=wish.number)
-        taken = desired.content(scene.memory.artefact(wish.number)) not in {None, (spec.image, spec.config_hash)}
+        taken = desired.content(scene.memory.artefact(wish.number)) not in {None, _of(spec)} or _ended(
+            scene, wish.number
+        )
         if own.get(wish.number, spec) == spec and wish.number >= max(own, default=0) and not taken:
             return spec
     given = observed.status.last_number
@@ -113,3 +170,9 @@ def _spec_for(scene: Scene, wish: Wish, *, last_number: int) -> AppReleaseSpec:
         if number > given and spec == known:
             return spec  # created by a pass that did not live to remember it
     return desired.release_spec(scene.app, wish, scene.environment, number=last_number + 1)
+
+
+def _ended(scene: Scene, number: int) -> bool:
+    """A release of this number has failed here: another try is another release, with a record of its own."""
+    record = scene.release(number)
+    return record is not None and record.status.phase in {Phase.FAILED, Phase.ROLLED_BACK}

@@ -1,10 +1,11 @@
 """``decide(observed) -> plan``: the one decision about a DataApp, over all its environments. Pure and total."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from dataapp_operator.api.status import DataAppStatus
-from dataapp_operator.plan import code, environment, summary
-from dataapp_operator.plan.actions import Action, Delete, Plan, Record
+from dataapp_operator.plan import code, environment, history, summary
+from dataapp_operator.plan.actions import Action, Delete, Hold, Plan, Record
 from dataapp_operator.plan.code import CodeView
 from dataapp_operator.plan.facts import Observed
 from dataapp_operator.plan.scene import Draft, Scene, host_of
@@ -12,16 +13,19 @@ from dataapp_operator.plan.scene import Draft, Scene, host_of
 
 def decide(observed: Observed) -> Plan:
     """What to do about this app now."""
-    if observed.deleting:
-        return Plan(status=observed.status)
+    if observed.deleting and not observed.held:
+        return Plan(status=observed.status)  # nobody waits for us: the cluster is collecting what belonged to it
+    hold = Hold(name=observed.name, uid=observed.uid, resource_version=observed.resource_version)
     pairs: list[tuple[Scene, Draft]] = []
     last_number = max([observed.status.last_number, *(n for _, n in observed.releases)])
-    view = code.consider(observed) if observed.leaving is None else CodeView(status=observed.status.code)
+    view = CodeView(status=observed.status.code) if observed.departing else code.consider(observed)
     for scene, earlier in _scenes(observed, view):
         draft = environment.step(scene, last_number=last_number, earlier=earlier)
         last_number = max(last_number, draft.last_number)
         pairs.append((scene, draft))
     drafts = [draft for _, draft in pairs]
+    if not observed.held and observed.holdable and any(_still_there(draft) for draft in drafts):
+        return Plan(status=observed.status, actions=(hold,), requeue_after=0.0)  # before there is anything to lose
     status = DataAppStatus(
         observed_generation=observed.generation,
         last_handled_reconcile_at=view.answered or observed.status.last_handled_reconcile_at,
@@ -34,7 +38,12 @@ def decide(observed: Observed) -> Plan:
     wake = [moment for draft in drafts for moment in draft.wake_at]
     return Plan(
         status=status,
-        actions=(*view.actions, *(action for draft in drafts for action in draft.actions), *_farewell(observed)),
+        actions=(
+            *view.actions,
+            *(action for draft in drafts for action in draft.actions),
+            *history.forget(observed, status),
+            *_farewell(observed, hold),
+        ),
         records=tuple(record for scene, draft in pairs for record in _records(scene, draft)),
         background=(*view.background, *(work for draft in drafts for work in draft.background)),
         requeue_after=max((min(wake) - observed.now).total_seconds(), 0.0) if wake else None,
@@ -42,12 +51,15 @@ def decide(observed: Observed) -> Plan:
     )
 
 
-def _farewell(observed: Observed) -> Iterator[Action]:
-    """The manifest is gone, and nothing of the app is left, as the persisted memory says: the object goes too."""
-    if observed.leaving is None or observed.status.environments or observed.slots or observed.routes:
+def _farewell(observed: Observed, hold: Hold) -> Iterator[Action]:
+    """The app is to go, and nothing of it is left, as the persisted memory says: the object goes too."""
+    if not observed.departing or observed.status.environments or observed.slots or observed.routes:
         return
     if observed.status.observed_generation != observed.generation:
         return  # not a word of this app is persisted yet
+    if observed.deleting:
+        yield replace(hold, keep=False)
+        return
     yield Delete(
         kind="DataApp",
         name=observed.name,
@@ -64,7 +76,7 @@ def _scenes(observed: Observed, view: CodeView) -> Iterator[tuple[Scene, str | N
     """
     earlier: str | None = None
     wanted = set()
-    for env in observed.spec.environments if observed.leaving is None else ():
+    for env in () if observed.departing else observed.spec.environments:
         cls = observed.classes.get(env.of_class)
         memory = observed.status.environment(env.name)
         yield Scene(observed, env, cls, memory, host_of(observed, env), view), earlier
@@ -78,7 +90,9 @@ def _scenes(observed: Observed, view: CodeView) -> Iterator[tuple[Scene, str | N
 
 def _still_there(draft: Draft) -> bool:
     memory = draft.memory
-    return bool(memory.draining or memory.removing or memory.weights or memory.stable or memory.candidate)
+    return bool(
+        memory.draining or memory.warm or memory.removing or memory.weights or memory.stable or memory.candidate
+    )
 
 
 def _records(scene: Scene, draft: Draft) -> Iterator[Record]:

@@ -58,6 +58,8 @@ def release_spec(app: str, wish: Wish, environment: Environment, *, number: int)
             slots=here.replicas.min,
             bake=environment.release.bake,
             drain=environment.release.drain,
+            keep_warm=environment.release.keep_warm,
+            rollback=environment.release.rollback,
             probe=ProbePlan(framework=here.framework, startup=here.probe.startup),
         ),
     )

@@ -6,15 +6,25 @@ is not. Removal itself is justified by the persisted memory and so happens in a 
 
 from dataapp_operator.api.base import timestamp
 from dataapp_operator.api.reasons import Phase, Reason
-from dataapp_operator.api.status import Quarantined
-from dataapp_operator.plan import record
+from dataapp_operator.api.status import Draining, Quarantined
+from dataapp_operator.plan import names, record
 from dataapp_operator.plan.actions import ReadLog
 from dataapp_operator.plan.facts import LogFacts
 from dataapp_operator.plan.health import Health
 from dataapp_operator.plan.scene import Draft, Scene
 
-PUSH = "Mend the app and release a new image; this one is not tried again by itself."
-"""What to do after a failure."""
+_PUSH = "Mend the app and release a new image; this one is not tried again by itself."
+
+
+def again(scene: Scene, number: int) -> str:
+    """What to do after a failure."""
+    return f"{_PUSH} If the cause was elsewhere: {retry_command(scene, number)}"
+
+
+def retry_command(scene: Scene, number: int) -> str:
+    """The line that a person types to have a failed release tried once more."""
+    wanted = f"{names.ANNOTATION_RETRY}={scene.env}={number}"
+    return f"kubectl annotate dataapp {scene.app} -n {scene.observed.namespace} --overwrite {wanted}"
 
 
 def fail_with_log(scene: Scene, draft: Draft, number: int, why: Health) -> None:
@@ -28,7 +38,7 @@ def fail_with_log(scene: Scene, draft: Draft, number: int, why: Health) -> None:
     if log is not None and log.running:
         draft.wait(why.reason, f"r{number}: {why.message}; reading its log")
         return
-    fail(scene, draft, number, why.reason, with_cause(why.message, log), PUSH)
+    fail(scene, draft, number, why.reason, with_cause(why.message, log), again(scene, number))
 
 
 def with_cause(message: str, log: LogFacts | None) -> str:
@@ -68,7 +78,16 @@ def _leave(draft: Draft, number: int, phase: Phase) -> None:
         deadline=None,
         waiting_for=None,
     )
-    draft.remove([number])
+    if number in {d.release for d in draft.memory.draining}:
+        return  # it was on its way back: whoever still has it open goes on
+    comes_back = next((w for w in draft.memory.warm if w.release == number), None)
+    if comes_back is None:
+        draft.remove([number])
+        return
+    entry = Draining(release=number, since=timestamp(draft.now), forced_at=comes_back.forced_at)
+    draft.update(
+        warm=tuple(w for w in draft.memory.warm if w.release != number), draining=(*draft.memory.draining, entry)
+    )
 
 
 def quarantine(draft: Draft, number: int, why: str) -> None:

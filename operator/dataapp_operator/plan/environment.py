@@ -9,7 +9,7 @@ import re
 from dataapp_operator.api.base import timestamp
 from dataapp_operator.api.dataapp import Environment
 from dataapp_operator.api.reasons import Reason
-from dataapp_operator.plan import choosing, names, phases, record, switching, upkeep, words
+from dataapp_operator.plan import choosing, draining, names, phases, record, switching, upkeep, words
 from dataapp_operator.plan.choosing import LOOK_AGAIN
 from dataapp_operator.plan.facts import GatewayFacts
 from dataapp_operator.plan.scene import Draft, Scene, host_of
@@ -42,8 +42,8 @@ def step(scene: Scene, *, last_number: int, earlier: str | None) -> Draft:
         choosing.supersede_if_stuck(scene, draft, scene.memory.candidate, earlier)
     elif not scene.refusals():
         choosing.choose(scene, draft, earlier)
-    upkeep.drain(scene, draft)
-    upkeep.ask_fronts(scene, draft)
+    draining.advance(scene, draft)
+    draining.ask_fronts(scene, draft)
     _refused(scene, draft)
     _forget(draft)
     record.project(scene, draft)

@@ -51,6 +51,7 @@ class Exit:
     code: int
     reason: str
     ran_for: float
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class PodFacts(ObjectFacts):
     over: bool = False
     """It has ended and will not come back (evicted, say); the object stays, another pod takes its place."""
     ip: str | None = None
+    node: str | None = None
     ready: bool = False
     unready_since: datetime | None = None
     app: ContainerFacts = ContainerFacts()
@@ -159,10 +161,11 @@ class ViewFacts:
 
 @dataclass(frozen=True, slots=True)
 class FrontFacts:
-    """What the front of a pod said. ``live`` None: it could not be asked."""
+    """What the front of a pod said, and when. ``live`` None: it could not be asked."""
 
     live: int | None = None
     quiet_for: float | None = None
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +289,24 @@ class Observed:
     """The newest wish to look now."""
     leaving: str | None = None
     """The revision that no longer has the app's manifest: it is drained, then deleted."""
+    retry: str = ""
+    """What a person wants tried once more, as the annotation says it: ``production=14``."""
+    held: bool = False
+    """Our finalizer is on the app: its deletion waits until its sessions have ended."""
+    holdable: bool = True
+    """The API server lets us put it there."""
+    end_sessions: bool = False
+    """A person wants an app that leaves gone now, whoever has it open."""
+    budgets: Mapping[str, ObjectFacts] = field(default_factory=dict)
+    """The disruption budgets of its environments, by name."""
+    cordoned: frozenset[str] = frozenset()
+    """Nodes that take no new pods: somebody is about to empty them."""
     strangers: tuple[str, ...] = ()
     """Objects ("Kind name") that carry this app's label and belong to another object of its name: a deleted one."""
     unreadable: Mapping[str, str] = field(default_factory=dict)
     """EnvironmentClasses this version cannot read, and why."""
+
+    @property
+    def departing(self) -> bool:
+        """The app is to go: it gets no visitor and no release any more, and ends with its last session."""
+        return self.deleting or self.leaving is not None

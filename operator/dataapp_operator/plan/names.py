@@ -29,6 +29,12 @@ ANNOTATION_LEAVING = f"{GROUP}/leaving"
 """On a DataApp whose manifest is gone: it is drained and then deleted. The value is the revision that no longer has it."""
 ANNOTATION_PROMOTE = f"{GROUP}/promote"
 """On a DataApp, by a person: ``production=14`` lets release 14 go on to production."""
+ANNOTATION_RETRY = f"{GROUP}/retry"
+"""On a DataApp, by a person: ``production=14`` has release 14, which failed there, tried once more as a new release."""
+ANNOTATION_END_SESSIONS = f"{GROUP}/end-sessions"
+"""On a DataApp that is being deleted, by a person: with any value its open sessions are not waited for."""
+FINALIZER = f"{GROUP}/drain"
+"""On a DataApp: it is gone only when its sessions have ended."""
 REQUESTED_AT = ("reconcile.dataapps.dev/requestedAt", "reconcile.fluxcd.io/requestedAt")
 """On anything that reads a repository: a new value means "look now"."""
 
@@ -66,6 +72,11 @@ def preview_route(app: str, environment: str, number: int) -> str:
 def weights_route(app: str, environment: str) -> str:
     """The route of new visits and page loads."""
     return f"{app}-{environment}"
+
+
+def budget(app: str, environment: str) -> str:
+    """The disruption budget of all pods of an environment."""
+    return weights_route(app, environment)
 
 
 def labels(app: str, environment: str, number: int | None = None, slot_name: str | None = None) -> dict[str, str]:

@@ -12,12 +12,11 @@ from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.plan import baking, endings, probing, switching
-from dataapp_operator.plan.facts import CheckFacts, GatewayFacts
+from dataapp_operator.plan.choosing import CHECK_DEADLINE
+from dataapp_operator.plan.facts import GatewayFacts
 from dataapp_operator.plan.health import Health, Outlook
 from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene, since
 
-CHECK_DEADLINE = 120
-"""Seconds the session check may stay without a verdict."""
 CHECK_AGAIN = 3
 """Seconds between two tries of a check that could not tell."""
 
@@ -105,12 +104,12 @@ def _checking(scene: Scene, draft: Draft, number: int) -> None:
     if failed is not None:
         endings.fail_with_log(scene, draft, number, failed)
         return
-    check = scene.observed.checks.get((scene.env, number), CheckFacts())
+    check = probing.of(scene, number)
     if check.verdict is Verdict.PASS and scene.ready(number):
         switching.begin(scene, draft, number)
         return
     if check.verdict is Verdict.FAIL:
-        endings.fail(scene, draft, number, Reason.SESSION_FAILED, check.message, endings.PUSH)
+        endings.fail(scene, draft, number, Reason.SESSION_FAILED, check.message, endings.again(scene, number))
         return
     deadline = instant(scene.memory.deadline) if scene.memory.deadline else scene.now
     if scene.now >= deadline and check.verdict is None and (check.running or probing.whom(scene, number)):
@@ -125,7 +124,7 @@ def _checking(scene: Scene, draft: Draft, number: int) -> None:
             number,
             Reason.SESSION_INCONCLUSIVE,
             f"no working session within {CHECK_DEADLINE} s: {what}",
-            endings.PUSH,
+            endings.again(scene, number),
         )
         return
     probing.want(scene, draft, number, check, pause=CHECK_AGAIN)

@@ -4,15 +4,25 @@ from datetime import timedelta
 
 from dataapp_operator.plan.actions import StartCheck, Target
 from dataapp_operator.plan.facts import CheckFacts
-from dataapp_operator.plan.scene import Draft, Scene
+from dataapp_operator.plan.scene import Draft, Scene, since
+
+SAMPLES = 3
+"""Sessions that have to work before a release is shown to anybody."""
 
 
-def want(scene: Scene, draft: Draft, number: int, check: CheckFacts, *, pause: float) -> None:
+def of(scene: Scene, number: int) -> CheckFacts:
+    """What the checks of this phase say: what was found before it began is old news, whatever it was."""
+    check = scene.observed.checks.get((scene.env, number), CheckFacts())
+    old = check.finished_at is not None and check.finished_at < since(scene.memory, scene.now)
+    return CheckFacts(attempt=check.attempt, running=check.running) if old else check
+
+
+def want(scene: Scene, draft: Draft, number: int, check: CheckFacts, *, pause: float, samples: int = SAMPLES) -> None:
     """Ask for the next session check, not before ``pause`` seconds after the last one."""
     spec = scene.spec(number)
     if check.running or spec is None:
         return
-    if check.finished_at is not None:
+    if check.finished_at is not None and pause > 0:
         due = check.finished_at + timedelta(seconds=pause)
         if scene.now < due:
             draft.wake_at.append(due)
@@ -27,6 +37,7 @@ def want(scene: Scene, draft: Draft, number: int, check: CheckFacts, *, pause: f
                 framework=spec.plan.probe.framework,
                 host=scene.host,
                 targets=targets,
+                samples=samples,
             )
         )
 

@@ -18,7 +18,7 @@ from dataapp_operator.plan.names import ANNOTATION_PROMOTE
 from dataapp_operator.plan.scene import Scene
 
 _TOKEN = re.compile(r"^\s*([a-z][a-z0-9]*)\s*=\s*(?:r?([0-9]{1,6})|([0-9a-f]{7,64}))\s*$")
-_VERIFIED = {Phase.RELEASED, Phase.DRAINING, Phase.RETIRED}
+_VERIFIED = {Phase.RELEASED, Phase.DRAINING, Phase.WARM, Phase.RETIRED}
 
 
 def mode(scene: Scene) -> str:
@@ -40,6 +40,12 @@ def words(annotation: str) -> Mapping[str, str]:
         if match:
             found[match[1]] = match[2] or match[3]
     return found
+
+
+def retries(scene: Scene) -> int | None:
+    """The failed release that a person wants tried once more here."""
+    word = words(scene.observed.retry).get(scene.env, "")
+    return int(word) if word.isdigit() else None
 
 
 def number(scene: Scene) -> int | None:

@@ -5,9 +5,9 @@ the operator forgets what it measured, the record does not.
 """
 
 from dataapp_operator.api.apprelease import AppReleaseStatus, CheckStatus, SlotStatus, TimelineEntry
-from dataapp_operator.api.base import timestamp
+from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
-from dataapp_operator.api.status import SCALE
+from dataapp_operator.api.status import SCALE, Draining
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.plan import names, upkeep
 from dataapp_operator.plan.facts import CheckFacts
@@ -19,6 +19,7 @@ _ENDED = {Phase.FAILED, Phase.ROLLED_BACK, Phase.SUPERSEDED, Phase.RETIRED}
 
 def ended(scene: Scene, number: int, *, phase: Phase, reason: Reason, message: str, next_step: str) -> AppReleaseStatus:
     """The record of a release that ended without being released, with the evidence there is."""
+    had_visitors = phase == Phase.ROLLED_BACK
     record = scene.release(number)
     before = record.status if record else AppReleaseStatus()
     check = scene.observed.checks.get((scene.env, number))
@@ -33,7 +34,8 @@ def ended(scene: Scene, number: int, *, phase: Phase, reason: Reason, message: s
             "next_step": next_step,
             "summary": f"{reason}: {message}"[:512],
             "weight": "0",
-            "sessions": None if phase == Phase.ROLLED_BACK else 0,
+            "sessions": None if had_visitors else 0,
+            "users_affected": scene.sessions(number) if had_visitors else before.users_affected,
             "slots": (),
             "checks": _checks(before.checks, check),
             "log": lines[-20:] or before.log,
@@ -57,6 +59,7 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
     removed = number in scene.memory.removing and number not in memory.removing
     phase = _phase(draft, number, before, removed=removed)
     draining = next((d for d in memory.draining if d.release == number), None)
+    warm = next((w for w in memory.warm if w.release == number), None)
     weight = next((w.weight for w in memory.weights if w.release == number), 0)
     leaving = number in scene.memory.removing
     counted = draining is not None or (number == memory.candidate and memory.phase == Phase.BAKING)
@@ -78,7 +81,7 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
     elif scene.cls is not None:
         update["preview_url"] = names.url(scene.cls, upkeep.preview_host(scene, number, scene.cls))
     if phase in {Phase.FAILED, Phase.ROLLED_BACK, Phase.SUPERSEDED}:
-        return before.model_copy(update=update)
+        return before.model_copy(update=update | _found_later(scene, number, before))
     update["next_step"] = None
     if number == memory.candidate:
         update["checks"] = _checks(before.checks, scene.observed.checks.get((scene.env, number)))
@@ -88,13 +91,39 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
         update["summary"] = _until(memory.waiting_for.message, memory.waiting_for.until) if memory.waiting_for else ""
     elif removed:
         update |= {"reason": None, "message": None, "summary": "its parts are removed; this record stays"}
+    elif warm is not None:
+        told = f"kept until {warm.until[11:16]}, to be gone back to without a new pod"
+        update |= {"reason": None, "message": None, "summary": told}
     elif draining is not None:
         count = "unknown number of" if draining.sessions is None else str(draining.sessions)
         what = "session" if draining.sessions == 1 else "sessions"
-        update |= {"reason": None, "message": None, "summary": f"{count} {what}, forced at {draining.forced_at[11:16]}"}
+        summary = f"{count} {what}, forced at {draining.forced_at[11:16]}"
+        update |= {"reason": None, "message": _why_so_early(scene, draining), "summary": summary}
     else:
         update |= {"reason": None, "message": None, "summary": ""}
     return before.model_copy(update=update)
+
+
+def _found_later(scene: Scene, number: int, before: AppReleaseStatus) -> dict[str, object]:
+    """What the log of a failed release says, where there was no time to read it before visitors were taken back."""
+    log = scene.observed.logs.get((scene.env, number))
+    if log is None or log.running or before.log or not log.lines:
+        return {}
+    update: dict[str, object] = {"log": log.lines[-20:]}
+    if log.cause and before.message and log.cause not in before.message:
+        message = f"{log.cause} ({before.message})"
+        update |= {"message": message[:4096], "summary": f"{before.reason}: {message}"[:512]}
+    return update
+
+
+def _why_so_early(scene: Scene, draining: Draining) -> str | None:
+    """A release that has to end before its time is told why."""
+    promised = seconds(upkeep.drain_policy(scene, draining.release).max)
+    if (instant(draining.forced_at) - instant(draining.since)).total_seconds() >= promised:
+        return None
+    return (
+        f"it ends at {draining.forced_at[11:16]}, earlier than its drain.max, because too many old releases are in use"
+    )
 
 
 def _commit(scene: Scene, number: int) -> str | None:
@@ -115,6 +144,8 @@ def _phase(draft: Draft, number: int, before: AppReleaseStatus, *, removed: bool
         return str(memory.phase)
     if any(d.release == number for d in memory.draining):
         return str(Phase.DRAINING)
+    if any(w.release == number for w in memory.warm):
+        return str(Phase.WARM)
     return str(Phase.RELEASED if number == memory.stable else before.phase or Phase.PENDING)
 
 

@@ -22,6 +22,8 @@ from dataapp_operator.plan.facts import FrontFacts, Observed, ReleaseFacts, Slot
 
 BLINK = 10
 """Seconds a replica may be not ready without being counted as lost."""
+HEARSAY = 15
+"""Seconds after which what a front said says nothing any more: somebody may have come since."""
 CALM = 5
 """Seconds for which a wait is not described more closely."""
 PROGRESS_ALLOWANCE = 300
@@ -94,6 +96,11 @@ class Scene:
             for label, slot in self.needed(number).items()
         ]
 
+    def on_cordoned_node(self, number: int) -> str | None:
+        """A node that somebody is about to empty, and that has a pod of this release."""
+        pods = (pod for slot in self.slots(number).values() for pod in slot.pods if not pod.deleting and not pod.over)
+        return next((pod.node for pod in pods if pod.node is not None and pod.node in self.observed.cordoned), None)
+
     def targets(self, number: int) -> tuple[Target, ...]:
         """The pods of a release that can be asked."""
         found = []
@@ -102,9 +109,11 @@ class Scene:
         return tuple(found)
 
     def fronts(self, number: int) -> list[FrontFacts]:
-        """What the fronts of a release's pods said; an unknown one for a pod that was not asked yet."""
+        """What the fronts of a release's pods said just now; an unknown one for a pod that was not asked, or long ago."""
         pods = [pod for slot in self.slots(number).values() for pod in slot.pods if not pod.over]
-        return [self.observed.fronts.get(pod.name, FrontFacts()) for pod in pods]
+        said = [self.observed.fronts.get(pod.name, FrontFacts()) for pod in pods]
+        oldest = self.now - timedelta(seconds=HEARSAY)
+        return [front if front.at is not None and front.at >= oldest else FrontFacts() for front in said]
 
     def refusals(self) -> dict[str, str]:
         """What the API server refused of this environment: "Kind name" and its words."""
@@ -188,6 +197,21 @@ def host_of(observed: Observed, environment: Environment) -> str:
 def since(memory: EnvironmentStatus, now: datetime) -> datetime:
     """When the current phase began."""
     return instant(memory.phase_since) if memory.phase_since else now
+
+
+def crash(scene: Scene, number: int) -> str | None:
+    """How an app ended by itself since this phase began, in words: with visitors on it, once is once too often."""
+    for slot in scene.needed(number).values():
+        pod = slot.pod
+        end = pod.app.last_exit if pod is not None else None
+        if end is None or end.at is None or end.at < since(scene.memory, scene.now):
+            continue
+        if end.reason == "OOMKilled":
+            spec = scene.spec(number)
+            most = f" ({spec.run.resources.memory})" if spec else ""
+            return f"the app needs more memory than it may use{most}: raise spec.app.resources.memory"
+        return f"the app ended by itself (exit code {end.code}) while people used it"
+    return None
 
 
 def lost(scene: Scene, number: int) -> bool:

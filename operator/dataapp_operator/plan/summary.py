@@ -50,9 +50,9 @@ def conditions(observed: Observed, pairs: Sequence[tuple[Scene, Draft]], code: C
 
     Built, for an app that is code: whether what was committed last became an image.
     """
-    ready = _leaving(observed) or _ready(pairs, code)
+    ready = _leaving(observed, pairs) or _ready(pairs, code)
     wanted = [ready]
-    if observed.leaving is None and (code.status is not None or code.image is None):
+    if not observed.departing and (code.status is not None or code.image is None):
         wanted.append(_built(code))
     stalled = next((_trouble(d) for _, d in pairs if d.trouble), None) or _code_trouble(code)
     stalled = stalled or _nothing_to_wait_for(pairs) or _nowhere(observed, pairs)
@@ -63,8 +63,8 @@ def conditions(observed: Observed, pairs: Sequence[tuple[Scene, Draft]], code: C
         wait = waiting[0].waiting_for
         assert wait is not None  # noqa: S101 - filtered above
         wanted.append(("True", RECONCILING, wait.reason, f"{waiting[0].name}: {wait.message}"))
-    elif observed.leaving is not None:
-        wanted.append(("True", RECONCILING, Reason.LEAVING, ready[3]))
+    elif observed.departing:
+        wanted.append(("True", RECONCILING, ready[2], ready[3]))
     elif code.image is None:
         wanted.append(("True", RECONCILING, code.reason, code.words))
     failed = _last_failed([d.memory for _, d in pairs])
@@ -88,9 +88,19 @@ def conditions(observed: Observed, pairs: Sequence[tuple[Scene, Draft]], code: C
     )
 
 
-def _leaving(observed: Observed) -> tuple[str, str, str, str] | None:
-    if observed.leaving is None:
+def _leaving(observed: Observed, pairs: Sequence[tuple[Scene, Draft]]) -> tuple[str, str, str, str] | None:
+    if not observed.departing:
         return None
+    last = max((d.forced_at for _, draft in pairs for d in draft.memory.draining), default=None)
+    if observed.deleting:
+        until = f" (until {last[11:16]} at the latest)" if last else ""
+        now = f"kubectl annotate dataapp {observed.name} -n {observed.namespace} {names.ANNOTATION_END_SESSIONS}=now"
+        message = (
+            f"the app is being deleted: new visitors are not let in, open sessions are kept until their end{until}, then it"
+            f" is removed. To end them now: {now}"
+        )
+        return ("False", READY, Reason.DELETING, message)
+    assert observed.leaving is not None  # noqa: S101 - why else would it depart
     where, _, commit = observed.leaving.rpartition("sha1:")
     message = (
         f"the repository no longer has the app's manifest ({where}{commit[:7]}): new visitors are not let in, open sessions"
@@ -114,7 +124,7 @@ def _code_trouble(code: CodeView) -> tuple[str, str] | None:
 
 def _nowhere(observed: Observed, pairs: Sequence[tuple[Scene, Draft]]) -> tuple[str, str] | None:
     somewhere = any(scene.environment is not None for scene, _ in pairs)
-    return None if somewhere or observed.leaving is not None else (Reason.CLASS_MISSING, _NOWHERE)
+    return None if somewhere or observed.departing else (Reason.CLASS_MISSING, _NOWHERE)
 
 
 def _ready(pairs: Sequence[tuple[Scene, Draft]], code: CodeView) -> tuple[str, str, str, str]:

@@ -12,7 +12,7 @@ from dataapp_operator.api.status import SCALE, Draining, Intent, Weight
 from dataapp_operator.plan import baking, endings, names, upkeep, words
 from dataapp_operator.plan.actions import ObserveGateway
 from dataapp_operator.plan.facts import GatewayFacts
-from dataapp_operator.plan.scene import Draft, Scene, lost, since
+from dataapp_operator.plan.scene import Draft, Scene, crash, lost, since
 
 ROUTE_DEADLINE = 30
 """Seconds a gateway may take to show a switch before a person is told."""
@@ -37,6 +37,10 @@ def advance(scene: Scene, draft: Draft, number: int, gateway: GatewayFacts) -> N
         return
     goal = intent.switch_to
     back = goal != number
+    crashed = None if back or scene.memory.stable is None else crash(scene, number)
+    if crashed is not None:
+        baking.roll_back(scene, draft, number, Reason.CRASHED, crashed)
+        return
     if not back and not scene.ready(goal) and lost(scene, goal):
         if scene.memory.stable is not None:
             baking.roll_back(scene, draft, number, Reason.NOT_READY, "a replica stopped working while it took over")
@@ -98,34 +102,48 @@ def _switched(scene: Scene, draft: Draft, number: int) -> None:
     if intent is None:
         return
     goal, stable = intent.switch_to, scene.memory.stable
-    draft.update(plan=intent.plan, intent=None, weights=(Weight(release=goal, weight=SCALE),))
+    draft.update(
+        plan=intent.plan,
+        intent=None,
+        weights=(Weight(release=goal, weight=SCALE),),
+        warm=tuple(w for w in draft.memory.warm if w.release != goal),
+    )
     if goal != number:  # taken back
         draft.update(
             candidate=None,
             draining=(
                 *(d for d in draft.memory.draining if d.release not in {goal, number}),
-                begin_draining(scene, number),
+                begin_draining(scene, number, at_once=intent.evict),
             ),
         )
         draft.enter(Phase.RELEASED, f"{scene.env}: r{goal} serves everybody again")
         return
     if stable is None:
-        draft.update(stable=number, stable_since=timestamp(scene.now), candidate=None)
+        left = tuple(d for d in draft.memory.draining if d.release != number)
+        draft.update(stable=number, stable_since=timestamp(scene.now), candidate=None, draining=left)
         draft.enter(Phase.RELEASED, f"{scene.env}: r{number} is released")
         return
-    draft.update(draining=(*(d for d in draft.memory.draining if d.release != stable), begin_draining(scene, stable)))
+    others = (d for d in draft.memory.draining if d.release not in {stable, number})
+    draft.update(draining=(*others, begin_draining(scene, stable, warm=True)))
     spec = scene.spec(number)
     bake = seconds(spec.plan.bake) if spec else 0
     draft.enter(Phase.BAKING, f"{scene.env}: r{number} serves everybody, r{stable} is kept", within=bake)
     baking.say(scene, draft, number)
 
 
-def begin_draining(scene: Scene, number: int) -> Draining:
-    """The entry of a release that gets no new visits from now on."""
-    limit = seconds(upkeep.drain_policy(scene, number).max)
+def begin_draining(scene: Scene, number: int, *, warm: bool = False, at_once: bool = False) -> Draining:
+    """The entry of a release that gets no new visits from now on.
+
+    ``warm``: it served, and may be gone back to; ``at_once``: nobody's session on it is worth waiting for.
+    """
+    spec = scene.spec(number)
+    limit = 0 if at_once else seconds(upkeep.drain_policy(scene, number).max)
+    kept = spec.plan.keep_warm if spec is not None and warm else None
+    until = None if kept is None or kept.releases == 0 else scene.now + timedelta(seconds=seconds(kept.for_))
     return Draining(
         release=number,
         sessions=scene.sessions(number),
         since=timestamp(scene.now),
         forced_at=timestamp(scene.now + timedelta(seconds=limit)),
+        warm_until=timestamp(until) if until else None,
     )

@@ -1,18 +1,17 @@
 """What must exist for the persisted memory, and the orderly end of what is no longer needed.
 
 Nothing here decides how a release goes on: given the memory of the last pass, it keeps alive what that memory names
-(``ensure``), moves a drained release to the list of those to remove (``drain``), and takes apart, piece by piece, what
-has been on that list since an earlier pass (``remove``). A release is removed in the order *routes, ReplicaSet (its pod
+(``ensure``), and takes apart, piece by piece, what has been on the list of removals since an earlier pass (``remove``);
+``draining`` decides what comes onto that list. A release is removed in the order *routes, ReplicaSet (its pod
 stays), pod, Service*, each step only once the one before has been observed: no route ever points at nothing.
 """
 
-from dataapp_operator.api.base import instant, seconds
 from dataapp_operator.api.dataapp import Drain
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.reasons import Phase
-from dataapp_operator.api.status import Draining, EnvironmentStatus
+from dataapp_operator.api.status import EnvironmentStatus
 from dataapp_operator.plan import names, routes, workload
-from dataapp_operator.plan.actions import AskFronts, Delete, Ensure
+from dataapp_operator.plan.actions import Delete, Ensure
 from dataapp_operator.plan.facts import ReplicaSetFacts, RouteFacts
 from dataapp_operator.plan.scene import Draft, Scene
 
@@ -27,7 +26,9 @@ _BUILT = {Phase.DEPLOYING, Phase.CHECKING, Phase.RELEASING, Phase.BAKING}
 
 def live(memory: EnvironmentStatus) -> set[int]:
     """The releases whose parts must exist."""
-    numbers = {d.release for d in memory.draining} | {w.release for w in memory.weights}
+    numbers = (
+        {d.release for d in memory.draining} | {w.release for w in memory.warm} | {w.release for w in memory.weights}
+    )
     if memory.stable is not None:
         numbers.add(memory.stable)
     if memory.candidate is not None and memory.phase in _BUILT:
@@ -44,7 +45,7 @@ def target(memory: EnvironmentStatus) -> int | None:
 
 def leaving(memory: EnvironmentStatus) -> set[int]:
     """The releases whose browsers get another release on their next page load."""
-    numbers = {d.release for d in memory.draining}
+    numbers = {d.release for d in memory.draining} | {w.release for w in memory.warm}
     if memory.weights or memory.intent:
         numbers |= {n for n in (memory.stable,) if n is not None}
     if memory.intent or memory.phase == Phase.BAKING:
@@ -53,11 +54,30 @@ def leaving(memory: EnvironmentStatus) -> set[int]:
 
 
 def ensure(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None) -> None:
-    """Keep the workload and routes of every live release as they should be; without a class, routes as they are."""
+    """Keep the workload and routes of every live release as they should be; without a class, routes as they are.
+
+    What is missing of an app that is being deleted is not made again: its namespace may be going too.
+    """
+    if scene.observed.deleting:
+        return
+    _ensure_budget(scene, draft)
     for number in sorted(live(scene.memory)):
         _ensure_workload(scene, draft, number)
         if cls is not None and all(slot.service is not None for slot in scene.needed(number).values()):
             _ensure_release_routes(scene, draft, number, cls)
+
+
+def _ensure_budget(scene: Scene, draft: Draft) -> None:
+    """No pod that works is evicted by others: on a node that is to be emptied, sessions end before their pod does."""
+    name = names.budget(scene.app, scene.env)
+    if name in scene.observed.budgets or not live(scene.memory):
+        return
+    owned_by = workload.owner(scene.app, scene.observed.uid)
+    draft.actions.append(
+        Ensure(
+            workload.budget(app=scene.app, environment=scene.env, namespace=scene.observed.namespace, owned_by=owned_by)
+        )
+    )
 
 
 def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None) -> bool:
@@ -168,50 +188,6 @@ def _ensure_route(scene: Scene, draft: Draft, name: str, labels: dict[str, str],
     return False
 
 
-def ask_fronts(scene: Scene, draft: Draft) -> None:
-    """Count open sessions while releases change; in the steady state nobody is asked and nothing is written."""
-    memory = scene.memory
-    if not memory.draining and memory.candidate is None:
-        return
-    targets = [t for number in sorted(live(memory)) for t in scene.targets(number)]
-    if targets:
-        draft.background.append(AskFronts(environment=scene.env, targets=tuple(targets)))
-
-
-def drain(scene: Scene, draft: Draft) -> None:
-    """Refresh the counts of draining releases; one that is empty for long enough, or whose time is over, may go."""
-    kept: list[Draining] = []
-    for entry in draft.memory.draining:
-        persisted = any(d.release == entry.release for d in scene.memory.draining)
-        if not persisted or entry.release in scene.memory.removing:
-            kept.append(entry)
-            continue
-        updated = entry.model_copy(update={"sessions": scene.sessions(entry.release)})
-        kept.append(updated)
-        if entry.release == draft.memory.stable:
-            continue  # baking: it must be able to take everybody back
-        draft.wake_at.append(instant(entry.forced_at))
-        if instant(entry.forced_at) <= scene.now or _empty(scene, entry):
-            draft.remove([entry.release])
-            draft.notes.append(f"{scene.env}: r{entry.release} has drained")
-    draft.update(draining=tuple(kept))
-
-
-def drain_policy(scene: Scene, number: int) -> Drain:
-    """The drain policy a release was frozen with; the API's default when its record is gone."""
-    spec = scene.spec(number)
-    return spec.plan.drain if spec else Drain()
-
-
-def _empty(scene: Scene, entry: Draining) -> bool:
-    """Nothing was open on any of its pods for the whole of emptyFor. An unreachable front is unknown, not empty."""
-    empty_for = seconds(drain_policy(scene, entry.release).empty_for)
-    if (scene.now - instant(entry.since)).total_seconds() < empty_for:
-        return False
-    fronts = scene.fronts(entry.release)
-    return all(f.live == 0 and f.quiet_for is not None and f.quiet_for >= empty_for for f in fronts)
-
-
 def remove(scene: Scene, draft: Draft) -> None:
     """Take apart what has been on the list of removals since an earlier pass."""
     for number in scene.memory.removing:
@@ -219,8 +195,15 @@ def remove(scene: Scene, draft: Draft) -> None:
             draft.update(
                 removing=tuple(n for n in draft.memory.removing if n != number),
                 draining=tuple(d for d in draft.memory.draining if d.release != number),
+                warm=tuple(w for w in draft.memory.warm if w.release != number),
             )
             draft.notes.append(f"{scene.env}: r{number} is removed")
+
+
+def drain_policy(scene: Scene, number: int) -> Drain:
+    """The drain policy a release was frozen with; the API's default when its record is gone."""
+    spec = scene.spec(number)
+    return spec.plan.drain if spec else Drain()
 
 
 def _remove_one(scene: Scene, draft: Draft, number: int) -> bool:

@@ -44,6 +44,26 @@ def service(spec: AppReleaseSpec, *, index: int, namespace: str, owned_by: Json)
     }
 
 
+def budget(*, app: str, environment: str, namespace: str, owned_by: Json) -> Json:
+    """The disruption budget of an environment: evictions by others are refused, but those of pods that do not work."""
+    labels = names.labels(app, environment)
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {
+            "name": names.budget(app, environment),
+            "namespace": namespace,
+            "labels": labels,
+            "ownerReferences": [owned_by],
+        },
+        "spec": {
+            "maxUnavailable": 0,
+            "selector": {"matchLabels": labels},
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
+    }
+
+
 def replicaset(
     spec: AppReleaseSpec, *, index: int, namespace: str, owned_by: Json, front_image: str, nudge: str = ""
 ) -> Json:
@@ -151,7 +171,7 @@ def _app(spec: AppReleaseSpec) -> Json:
             "failureThreshold": max(seconds(spec.plan.probe.startup), 1),
             "terminationGracePeriodSeconds": RESTART_GRACE,
         },
-        "readinessProbe": listening | {"periodSeconds": 2, "failureThreshold": 2},
+        "readinessProbe": listening | {"periodSeconds": 1, "failureThreshold": 2},
         "livenessProbe": listening
         | {"periodSeconds": 20, "failureThreshold": 6, "terminationGracePeriodSeconds": RESTART_GRACE},
         "lifecycle": {"preStop": {"httpGet": {"port": front.AGENT_PORT, "path": front.DRAIN_PATH}}},
