@@ -90,26 +90,39 @@ def traefik(lab: Lab, base: Image) -> Recipe:
 
 
 def _apps(lab: Lab, builder: Builder, bases: dict[str, Image]) -> dict[str, str]:
-    """Every directory of examples/apps with an app.py (Streamlit) or an app.R (Shiny) in it, by its name."""
-    home = lab.checkout / "examples" / "apps"
-    streamlit = builder.ensure(
-        Recipe(
-            "apps/streamlit-base",
-            home / "streamlit-base" / "Dockerfile",
-            usually=90,
-            base=bases["python"],
-            files={"requirements.txt": home / "streamlit-base" / "requirements.txt"},
-        )
-    )
-    refs = {}
-    for dockerfile, script, base in (("streamlit", "app.py", streamlit), ("shiny", "app.R", bases["r"])):
-        for path in sorted(home.glob(f"*/{script}")):
-            recipe = Recipe(
-                f"apps/{path.parent.name}",
-                home / f"{dockerfile}.Dockerfile",
-                usually=5,
-                base=base,
-                files={".": path.parent},
-            )
-            refs[path.parent.name] = builder.ensure(recipe).ref
-    return refs
+    """Every directory of examples/apps with an app.py or an app.R in it, by its name."""
+    stands_on = {
+        "streamlit": builder.ensure(_app_base(lab, "streamlit-base", bases["python"])),
+        "web": builder.ensure(_app_base(lab, "web-base", bases["python"])),
+        "r": bases["r"],
+    }
+    directories = sorted(path.parent for path in apps_home(lab).glob("*/app.*"))
+    return {path.name: builder.ensure(example_app(path, stands_on)).ref for path in directories}
+
+
+def apps_home(lab: Lab) -> Path:
+    """Where the example apps are."""
+    return lab.checkout / "examples" / "apps"
+
+
+def _app_base(lab: Lab, name: str, base: Image) -> Recipe:
+    """Python with frameworks in it, for apps to stand on."""
+    home = apps_home(lab) / name
+    files = {"requirements.txt": home / "requirements.txt"}
+    return Recipe(f"apps/{name}", home / "Dockerfile", usually=90, base=base, files=files)
+
+
+def example_app(path: Path, stands_on: dict[str, Image]) -> Recipe:
+    """One example app: R by its app.R, Streamlit by its name; a scripted one in Python shares scripted/ with the others."""
+    home, name = path.parent, path.name
+    if (path / "app.R").exists():
+        dockerfile, base = "shiny", stands_on["r"]
+    elif "streamlit" in name:
+        dockerfile, base = "streamlit", stands_on["streamlit"]
+    else:
+        dockerfile, base = "scripted", stands_on["web"]
+    files, args = {".": path}, {}
+    if name.startswith("scripted-") and dockerfile != "shiny":
+        dockerfile, args = "scripted", {"APP": name}
+        files = {"scripted": home / "scripted", name: path}
+    return Recipe(f"apps/{name}", home / f"{dockerfile}.Dockerfile", usually=5, base=base, args=args, files=files)

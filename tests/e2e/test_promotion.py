@@ -16,7 +16,7 @@ from tests.harness.commits import Committed, below, own_dockerfile
 
 pytestmark = [pytest.mark.journey, pytest.mark.builds, pytest.mark.must_run, pytest.mark.timeout(600)]
 
-RELEASE = {"bake": "3s", "drain": {"max": "10m", "emptyFor": "5s"}}
+RELEASE = {"bake": "3s", "drain": {"max": "10m", "emptyFor": "5s"}, "keepWarm": {"releases": 0}}
 RUNS = {
     "framework": "shiny-r",
     "resources": {"cpu": "20m", "memory": "256Mi"},

@@ -8,21 +8,18 @@ import pytest
 
 from tests.harness.browser import Browser
 from tests.harness.cluster import Team
-from tests.harness.live_shiny import LiveShiny
-from tests.harness.live_streamlit import LiveStreamlit
+from tests.harness.live import session_of
 from tests.harness.prober import Prober
 from tests.harness.sessions import LiveSession
 from tests.harness.watcher import Watcher
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.journey, pytest.mark.must_run, pytest.mark.alone]
 
-SESSIONS = {"streamlit": LiveStreamlit, "shiny": LiveShiny}
-
 
 @contextlib.asynccontextmanager
 async def tabs(prefix: str, host: str, count: int) -> AsyncIterator[list[LiveSession]]:
     """So many visitors, each with a browser of their own."""
-    opened = [SESSIONS[prefix](Browser(host)) for _ in range(count)]
+    opened = [session_of(prefix)(Browser(host)) for _ in range(count)]
     try:
         yield opened
     finally:

@@ -17,7 +17,7 @@ OUT = ROOT / "build" / "lab"
 GATEWAY = "127.0.0.1:8088"
 """Where the lab's gateway listens for this machine; hosts are told by the Host header."""
 
-PORTS = {"streamlit": 8501, "shiny-r": 3838}
+PORTS = {"streamlit": 8501, "shiny-r": 3838, "shiny-python": 8000, "fastapi": 8000}
 
 Json = dict[str, Any]
 
@@ -99,7 +99,10 @@ def environment(manifest: Json, name: str = "sandbox") -> Json:
 
 def framework_of(image_key: str) -> str:
     """The framework of an example app, by the name of its image."""
-    return "streamlit" if image_key.startswith("streamlit") else "shiny-r"
+    name = image_key.removeprefix("scripted-")
+    if name == "websocket":
+        return "fastapi"
+    return next((framework for framework in ("streamlit", "shiny-python") if name.startswith(framework)), "shiny-r")
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ class Team:
         bake: str = "5s",
         drain_max: str = "10m",
         empty_for: str = "5s",
+        keep_warm: int = 0,
         app: Json | None = None,
     ) -> Json:
         """A DataApp of one of the example images with short times."""
@@ -144,7 +148,11 @@ class Team:
                     {
                         "name": "sandbox",
                         "host": self.host(name),
-                        "release": {"bake": bake, "drain": {"max": drain_max, "emptyFor": empty_for}},
+                        "release": {
+                            "bake": bake,
+                            "drain": {"max": drain_max, "emptyFor": empty_for},
+                            "keepWarm": {"releases": keep_warm},
+                        },
                     }
                 ],
             },

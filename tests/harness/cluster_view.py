@@ -141,3 +141,16 @@ def environment(app: Json | None, name: str | None) -> Json:
 def owner(snapshot: Snapshot, thing: Json) -> Json | None:
     """The DataApp that an object belongs to, if it still is there."""
     return snapshot.get(("DataApp", label(thing, APP) or ""))
+
+
+def releases_that_left(snapshot: Snapshot, app: str, environment_name: str) -> set[int]:
+    """The releases of an environment that no page load may be answered by: without weight, and no switch leads there."""
+    memory = environment(snapshot.get(("DataApp", app)), environment_name)
+    staying = {entry.get("release") for entry in memory.get("weights") or [] if entry.get("weight")}
+    staying.add((memory.get("intent") or {}).get("switchTo"))
+    numbers = (
+        label(record, RELEASE)
+        for record in of_kind(snapshot, "AppRelease")
+        if label(record, APP) == app and label(record, ENVIRONMENT) == environment_name
+    )
+    return {int(number) for number in numbers if number and number.isdigit()} - staying

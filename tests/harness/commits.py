@@ -89,7 +89,7 @@ class Committed:
 
     def manifest(self, name: str, /, *, bake: str = "3s", **spec: Any) -> str:
         """A dataapp.yaml with one environment and short times. JSON is YAML."""
-        release = {"bake": bake, "drain": {"max": "10m", "emptyFor": "5s"}}
+        release = {"bake": bake, "drain": {"max": "10m", "emptyFor": "5s"}, "keepWarm": {"releases": 0}}
         sandbox = {"name": "sandbox", "host": self.host(name), "release": release}
         kind = {"apiVersion": "dataapps.dev/v1alpha1", "kind": "DataApp", "metadata": {"name": name}}
         return json.dumps({**kind, "spec": {"environments": [sandbox], **spec}}, indent=1) + "\n"

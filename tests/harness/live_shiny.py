@@ -1,11 +1,11 @@
 """A live Shiny session: inputs go up by name, values of outputs come down.
 
-R and Python speak the same protocol, uploads included; of what is "no value yet" R says an error of the silent type,
-Python a value of null.
+R and Python speak the same protocol, uploads and downloads included; of what is "no value yet" R says an error of the
+silent type, Python a value of null. Neither keeps a session whose connection is lost: a page that may come back begins a
+new one with the inputs as they are, and is not loaded again.
 """
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,8 +14,9 @@ import aiohttp
 from dataapp_operator.checks.shiny_conversation import ShinyConversation
 from dataapp_operator.checks.shiny_page import read_page
 from tests.harness.browser import Browser, PageLoad
-from tests.harness.sessions import LiveSession
+from tests.harness.sessions import Fresh, LiveSession
 
+_REPORT = "report"
 _SILENT = "shiny.silent.error"
 
 
@@ -29,6 +30,7 @@ class LiveShiny(LiveSession):
         self._begin()
 
     def _begin(self) -> None:
+        self._inputs: dict[str, Any] = {}
         self._values: dict[str, Any] = {}
         self._updates: dict[str, int] = {}
         self._responses: dict[int, dict[str, Any]] = {}
@@ -40,15 +42,27 @@ class LiveShiny(LiveSession):
 
     async def _start(self, page: PageLoad) -> None:
         today = datetime.now(tz=UTC).date().isoformat()
-        for frame in ShinyConversation(read_page(page.html, today=today), today=today).opening():
-            await self._send(frame)
+        (frame,) = ShinyConversation(read_page(page.html, today=today), today=today).opening()
+        self._inputs = json.loads(frame)["data"]
+        await self._send(frame)
 
-    async def _send_input(self, n: int) -> Callable[[], bool]:
+    async def _reconnect(self) -> aiohttp.ClientWebSocketResponse:
+        return await self.browser.websocket("websocket/")
+
+    async def _resume(self) -> Fresh:
+        self._values.pop(_REPORT, None)  # its address names the session that is gone
         fresh = self._fresh("total")
-        await self._send(json.dumps({"method": "update", "data": {"n:shiny.number": n}}))
+        await self._send(json.dumps({"method": "init", "data": self._inputs}))
         return fresh
 
-    async def _send_file(self, data: bytes) -> Callable[[], bool]:
+    async def _send_input(self, n: int) -> Fresh:
+        fresh = self._fresh("total")
+        data = {"n:shiny.number": n}
+        self._inputs |= data
+        await self._send(json.dumps({"method": "update", "data": data}))
+        return fresh
+
+    async def _send_file(self, data: bytes) -> Fresh:
         fresh = self._fresh("upload")
         about = {"name": "file.bin", "size": len(data), "type": "application/octet-stream"}
         job = await self._request("uploadInit", [[about]])
@@ -68,7 +82,7 @@ class LiveShiny(LiveSession):
         value = response.get("value")
         return value if isinstance(value, dict) else {}
 
-    def _fresh(self, output: str) -> Callable[[], bool]:
+    def _fresh(self, output: str) -> Fresh:
         before = self._updates.get(output, 0)
         return lambda: self._updates.get(output, 0) > before
 
@@ -88,3 +102,7 @@ class LiveShiny(LiveSession):
 
     def _texts(self) -> list[str]:
         return [value for value in self._values.values() if isinstance(value, str)]
+
+    def _report(self) -> str | None:
+        address = self._values.get(_REPORT)
+        return address if isinstance(address, str) and address else None

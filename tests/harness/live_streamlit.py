@@ -4,7 +4,6 @@ Field numbers as in Streamlit 1.67 (`streamlit/proto/*.proto`); the few that the
 `dataapp_operator.checks.streamlit_messages`.
 """
 
-from collections.abc import Callable
 from http.cookies import SimpleCookie
 
 import aiohttp
@@ -12,11 +11,11 @@ import aiohttp
 from dataapp_operator.checks import protobuf
 from dataapp_operator.checks.protobuf import Message, encode_bytes, encode_double, encode_integer, encode_text
 from tests.harness.browser import Browser, PageLoad
-from tests.harness.sessions import LiveSession
+from tests.harness.sessions import Fresh, LiveSession
 
 _NEW_SESSION, _DELTA, _SCRIPT_FINISHED, _FILE_URLS_RESPONSE = 4, 5, 6, 19  # ForwardMsg
 _RERUN_SCRIPT, _FILE_URLS_REQUEST = 11, 16  # BackMsg
-_TEXT, _EXCEPTION, _MARKDOWN, _NUMBER_INPUT, _FILE_UPLOADER = 1, 8, 29, 32, 33  # Element
+_TEXT, _EXCEPTION, _MARKDOWN, _NUMBER_INPUT, _FILE_UPLOADER, _DOWNLOAD = 1, 8, 29, 32, 33, 43  # Element
 _FINISHED = 0
 _INTEGER = 0  # NumberInput.DataType
 _PROTOCOLS = ("streamlit", "PLACEHOLDER_AUTH_TOKEN")  # what the browser sends where nobody is logged in
@@ -37,19 +36,35 @@ class LiveStreamlit(LiveSession):
         self._elements: list[str] = []
         self._number: Message | None = None
         self._uploader: Message | None = None
+        self._download: str | None = None
         self._widgets: dict[str, bytes] = {}
         self._upload_urls: dict[str, Message] = {}
 
     async def _connect(self) -> aiohttp.ClientWebSocketResponse:
         self._begin()
-        await self.browser.fetch("_stcore/health")  # sets the cookie that uploads must repeat
-        await self.browser.fetch("_stcore/host-config")
-        return await self.browser.websocket("_stcore/stream", _PROTOCOLS)
+        return await self._dial(_PROTOCOLS)
 
     async def _start(self, page: PageLoad) -> None:
         await self._rerun()
 
-    async def _send_input(self, n: int) -> Callable[[], bool]:
+    async def _reconnect(self) -> aiohttp.ClientWebSocketResponse:
+        return await self._dial((*_PROTOCOLS, self._session_id))  # by which the server finds what it has kept
+
+    async def _resume(self) -> Fresh:
+        """A page that comes back asks for nothing by itself; its user goes on, which is a run of the script."""
+        before = self._session_id
+        fresh = await self._rerun()
+        await self._until(fresh)
+        if self._session_id != before:
+            raise ConnectionError("the session is a new one: what the app kept for the old one is lost")
+        return fresh
+
+    async def _dial(self, protocols: tuple[str, ...]) -> aiohttp.ClientWebSocketResponse:
+        await self.browser.fetch("_stcore/health")  # sets the cookie that uploads must repeat
+        await self.browser.fetch("_stcore/host-config")
+        return await self.browser.websocket("_stcore/stream", protocols)
+
+    async def _send_input(self, n: int) -> Fresh:
         await self._until(lambda: self._number is not None)
         assert self._number is not None
         identifier = self._number.text(1)
@@ -58,7 +73,7 @@ class LiveStreamlit(LiveSession):
         self._widgets[identifier] = encode_text(1, identifier) + value
         return await self._rerun()
 
-    async def _send_file(self, data: bytes) -> Callable[[], bool]:
+    async def _send_file(self, data: bytes) -> Fresh:
         await self._until(lambda: self._uploader is not None)
         assert self._uploader is not None
         request = f"request-{len(self._upload_urls)}"
@@ -82,7 +97,7 @@ class LiveStreamlit(LiveSession):
         self._widgets[identifier] = encode_text(1, identifier) + encode_bytes(13, encode_bytes(2, info))
         return await self._rerun()
 
-    async def _rerun(self) -> Callable[[], bool]:
+    async def _rerun(self) -> Fresh:
         before = self._runs
         widgets = b"".join(encode_bytes(1, widget) for widget in self._widgets.values())
         state = encode_text(1, "") + encode_bytes(2, widgets) + encode_text(3, self._page_hash)
@@ -94,7 +109,7 @@ class LiveStreamlit(LiveSession):
         if message.has(_NEW_SESSION):
             session = message.message(_NEW_SESSION)
             self._runs += 1
-            self._elements = []
+            self._elements, self._download = [], None
             self._session_id = session.message(1).text(6) or self._session_id
             self._page_hash = session.text(9)
         elif message.has(_SCRIPT_FINISHED) and message.integer(_SCRIPT_FINISHED) == _FINISHED:
@@ -113,6 +128,8 @@ class LiveStreamlit(LiveSession):
             self._number = element.message(_NUMBER_INPUT)
         elif element.has(_FILE_UPLOADER):
             self._uploader = element.message(_FILE_UPLOADER)
+        elif element.has(_DOWNLOAD):
+            self._download = element.message(_DOWNLOAD).text(6)
         elif element.has(_EXCEPTION):
             exception = element.message(_EXCEPTION)
             return f"{exception.text(1)}: {exception.text(2)}"
@@ -120,3 +137,6 @@ class LiveStreamlit(LiveSession):
 
     def _texts(self) -> list[str]:
         return self._elements
+
+    def _report(self) -> str | None:
+        return self._download

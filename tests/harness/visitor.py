@@ -6,10 +6,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from tests.harness.browser import Browser
-from tests.harness.cluster import Json, Team, framework_of
+from tests.harness.cluster import Json, Team
 from tests.harness.commits import Committed
-from tests.harness.live_shiny import LiveShiny
-from tests.harness.live_streamlit import LiveStreamlit
+from tests.harness.live import session_of
 from tests.harness.sessions import LiveSession
 
 
@@ -33,9 +32,8 @@ class Visitor:
 @asynccontextmanager
 async def visiting(team: Team, name: str, image_key: str) -> AsyncIterator[Visitor]:
     """Somebody works in a tab inside the block; the tab is closed at its end, or before."""
-    kind = LiveStreamlit if framework_of(image_key) == "streamlit" else LiveShiny
     async with Browser(team.host(name)) as browser:
-        visitor = Visitor(kind(browser, timeout=30))
+        visitor = Visitor(session_of(image_key)(browser, timeout=30))
         await visitor.session.open()
         visitor.task = asyncio.create_task(visitor.keep_using())
         try:

@@ -19,6 +19,7 @@ _BASE = Image(key="k", local="l", ref="r")
 _NAMES = {
     "streamlit-v1", "streamlit-v2", "streamlit-broken-import", "streamlit-broken-session", "streamlit-nolisten",
     "shiny-v1", "shiny-v2", "shiny-broken-import", "shiny-broken-session",
+    "scripted-streamlit", "scripted-shiny", "scripted-shiny-python", "scripted-websocket",
 }  # fmt: skip
 
 
@@ -34,7 +35,7 @@ def test_a_dockerfile_builds_outside_the_lab_too_and_ends_as_an_ordinary_user(pa
         return
     assert any(re.fullmatch(r"ARG BASE=\S+", line) for line in lines)
     assert froms[0].startswith("FROM ${BASE}")
-    if path.name != "streamlit.Dockerfile":
+    if path.name not in ("streamlit.Dockerfile", "scripted.Dockerfile"):
         assert any(re.fullmatch(r"USER [1-9]\d*:[1-9]\d*", line) for line in lines)
 
 
@@ -52,6 +53,22 @@ def test_a_healthy_app_says_its_version_everywhere(name):
     assert re.search(rf'^(VERSION =|version <-) "{version}"$', script, re.MULTILINE)
     (asset,) = (_APPS / name).glob("*/asset.txt")
     assert asset.read_text() == f"asset of {version}\n"
+
+
+def test_scripted_python_apps_share_what_breaks_them_and_stand_on_the_base_of_their_framework(tmp_path):
+    bases = {name: Image(key=name, local=name, ref=name) for name in ("streamlit", "web", "r")}
+    recipes = {name: images.example_app(_APPS / name, bases) for name in _NAMES}
+    assert {name: recipe.base.key for name, recipe in recipes.items() if name.startswith("scripted-")} == {
+        "scripted-streamlit": "streamlit",
+        "scripted-shiny": "r",
+        "scripted-shiny-python": "web",
+        "scripted-websocket": "web",
+    }
+    recipes["scripted-websocket"].assemble(tmp_path)
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert {"scripted/breaks.py", "scripted-websocket/serve.py", "scripted-websocket/app.py"} <= found
+    assert recipes["scripted-websocket"].args == {"APP": "scripted-websocket"}
+    assert recipes["streamlit-v1"].files == {".": _APPS / "streamlit-v1"}
 
 
 def test_the_fronts_image_holds_the_files_that_the_front_names(tmp_path):

@@ -96,6 +96,10 @@ class Reconciler:
             return Outcome(Ok(), "gone")
         plan = decide(observed)
         refusals = await self._act(app, plan)
+        if refusals and observed.uid in self._observer.unholdable and observed.holdable:
+            # Its deletion will not wait for sessions, and nothing else waits for that: the next pass does without.
+            log.warning("%s/%s: the finalizer is refused, its deletion ends sessions: %s", *app, refusals)
+            return Outcome(RequeueAfter(0.05), "refused")
         if refusals:
             # Decide again, knowing what was refused: the plan's own status would claim what did not happen.
             again = self._observer.observe(app, refusals)
@@ -124,7 +128,7 @@ class Reconciler:
                 await self._applier.act(app[0], action)
             except Rejected as error:
                 refusals[_named(action)] = error.message
-                if isinstance(action, Hold):  # its deletion will not wait for sessions, and nothing else waits for that
+                if isinstance(action, Hold):
                     self._observer.unholdable.add(action.uid)
         return refusals
 

@@ -27,7 +27,6 @@ ORDER = (
     Phase.FAILED,
     Phase.ROLLED_BACK,
     Phase.SUPERSEDED,
-    Phase.DRAINING,
     Phase.WARM,
     Phase.RETIRED,
 )
@@ -83,7 +82,8 @@ def _note(spec: AppReleaseSpec, status: AppReleaseStatus, entry: TimelineEntry) 
                 f"{what}{of}: its sessions work, new visitors go to it; the release before is kept for {spec.plan.bake}"
             )
         case Phase.RELEASED:
-            return f"{what}{of} is released"
+            again = entry != next(e for e in status.timeline if e.phase == Phase.RELEASED)
+            return f"{what}{of} serves everybody again" if again else f"{what}{of} is released"
         case Phase.FAILED:
             return f"{what}{of} failed and no visitor has seen it: {ended}"
         case Phase.ROLLED_BACK:
@@ -92,9 +92,6 @@ def _note(spec: AppReleaseSpec, status: AppReleaseStatus, entry: TimelineEntry) 
             return f"{what}{of} was taken back: {ended}{seen}"
         case Phase.SUPERSEDED:
             return f"{what}{of} is given up: {ended}"
-        case Phase.DRAINING:
-            kept = f"{spec.plan.drain.max} at the longest"
-            return f"{what}: no new visitor is sent to it; who has it open keeps it, {kept}"
         case Phase.WARM:
             return f"{what}: nobody has it open any more; its pods are kept for a while, to be gone back to"
         case _:

@@ -1,0 +1,24 @@
+"""Breaking a scripted app (`examples/apps/scripted-*`) at a moment of the test's choice, and mending it."""
+
+from typing import Literal
+
+from tests.harness.cluster import Team
+
+Order = Literal["session", "crash", "listen"]
+
+
+def tell(team: Team, name: str, number: int, order: Order) -> None:
+    """Break every pod of a release: no session works, or the process ends, or (websocket app) nobody listens."""
+    _in_each(team, name, number, f"echo {order} > /tmp/break")
+
+
+def mend(team: Team, name: str, number: int) -> None:
+    """Let sessions work again."""
+    _in_each(team, name, number, "rm -f /tmp/break")
+
+
+def _in_each(team: Team, name: str, number: int, script: str) -> None:
+    pods = team.kube.list("pods", team.namespace, f"dataapps.dev/app={name},dataapps.dev/release={number}")
+    assert pods, f"release {number} of {name} has no pod"
+    for pod in pods:
+        team.kube.run("exec", pod["metadata"]["name"], "-n", team.namespace, "-c", "app", "--", "sh", "-c", script)
