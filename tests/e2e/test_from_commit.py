@@ -139,6 +139,7 @@ def test_a_change_of_one_app_rebuilds_and_releases_that_app_alone(team: Committe
 
 def test_code_that_was_built_before_is_not_built_again(team: Committed) -> None:
     first, second = team.builds("prices")
+    team.wait_retired("prices", 1)  # while it is still there, it would be gone back to under its own number
     files = below("prices", example("fastapi-prices", without_manifest=True))
     commit = team.push(files, "Prices as they were")
     app = team.wait_released("prices", 3)

@@ -128,6 +128,7 @@ def test_a_second_commit_does_not_reach_production_by_itself_and_a_pin_takes_it_
     second = serves(team, "tides", "production")
     assert second == serves(team, "tides", "sandbox")
     assert second[1:] != first[1:]
+    team.wait_retired("tides", 1, env="production")  # while it is still there, it would be gone back to as release 1
     team.push({"tides/dataapp.yaml": production(team, pin=first[2][:7])}, "Back")
     back = team.wait_released("tides", 3, env="production")
     print(f"\n  tides, pinned: {condition(back, 'Ready')['message']}")

@@ -78,6 +78,8 @@ async def visit(
         f" {', '.join(f'{number} {what}' for what, number in done.items()) or 'nothing could be done'}"
     )
     print(f"new visitors: {str(prober.report).partition(chr(10))[0]}")
+    if prober.report.late:
+        print(f"{prober.report.late} of them came late: this machine was too busy for a judgement")
     print(f"a returning visitor: {len(back.loads)} page loads, releases {' → '.join(map(str, back.releases()))}")
     print(f"noticed: {told.lines.total() or 'nothing'}")
     return 1 if told.lines else 0
@@ -107,13 +109,14 @@ async def _repeat(tell: Callable[[], None], end: float) -> None:
 async def _use(session: LiveSession, end: float, done: Counter[str], without_network: float) -> None:
     """Work with the app like a person: after a failure, which is recorded, the page is loaded anew."""
     half = (time.monotonic() + end) / 2
+    was_away = not without_network
     turn = 0
     while time.monotonic() < end:
         turn += 1
         try:
             await _turn(session, turn, done)
-            if without_network and time.monotonic() > half:
-                half = end
+            if not was_away and time.monotonic() > half:
+                was_away = True
                 await session.offline(without_network)
                 done["reconnects"] += 1
         except UserNoticed:

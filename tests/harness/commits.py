@@ -150,6 +150,17 @@ class Committed:
 
         return self.wait_app(app, released, what=f"{env} r{number} is stable", timeout=timeout)
 
+    def wait_retired(self, app: str, number: int, *, env: str = "sandbox") -> Json:
+        """Wait until the pods of a former release are gone."""
+        name = f"{app}-{env}-{number}"
+        return self.kube.wait(
+            "apprelease",
+            name,
+            self.namespace,
+            lambda found: (found.get("status") or {}).get("phase") == "Retired",
+            what=f"{name} is retired",
+        )
+
     def wait_condition(self, app: str, kind: str, status: str, *reasons: str, timeout: float = 120) -> Json:
         """Wait until a condition of an app has this status (and one of these reasons); returns the condition."""
 

@@ -104,7 +104,8 @@ def _header(wanted: dict[str, str], headers: dict[str, str]) -> bool:
 
 NEW = {"sales-prod-14-s0", "sales-prod-14-s1"}
 OLD0 = {"sales-prod-13-s0"}
-NAVIGATE = {"Sec-Fetch-Mode": "navigate"}
+NAVIGATE = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+DOWNLOAD = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "empty"}
 COOKIE13, COOKIE14 = {"Cookie": "dataapp-sales-prod=13.0"}, {"Cookie": "a=b; dataapp-sales-prod=14.1"}
 
 
@@ -117,6 +118,8 @@ COOKIE13, COOKIE14 = {"Cookie": "dataapp-sales-prod=13.0"}, {"Cookie": "a=b; dat
         ("/", COOKIE13, NEW, "so is the entry page for a browser that does not say what it fetches"),
         ("/report", COOKIE13 | NAVIGATE, NEW, "a reload of a deep link"),
         ("/_stcore/stream", COOKIE13, OLD0, "an open session's websocket reconnects to its slot"),
+        ("/report", COOKIE13 | {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}, NEW, "a page in a frame"),
+        ("/report.csv", COOKIE13 | DOWNLOAD, OLD0, "a download of an open session, as Chromium asks for it"),
         ("/app.css", COOKIE13 | {"Sec-Fetch-Mode": "no-cors"}, OLD0, "an open session's assets"),
         ("/", COOKIE14 | NAVIGATE, {"sales-prod-14-s1"}, "a reload on the current release stays on its slot"),
         ("/x", COOKIE14, {"sales-prod-14-s1"}, "and so does everything else of it"),

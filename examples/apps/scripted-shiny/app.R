@@ -22,11 +22,11 @@ order <- function() {
 # The file is read when it matters, not remembered: once it is written, no session works.
 is_broken <- function() Sys.getenv("APP_BREAK") == "session" || order() == "session"
 
-watch <- function() {
+# Shiny's own timer: while anything waits in later(), Shiny looks at it a thousand times a second.
+observe({
+  invalidateLater(200, session = NULL)
   if (order() == "crash") quit(save = "no", status = 1, runLast = FALSE)
-  later::later(watch, 0.2)
-}
-watch()
+})
 
 price <- function(column) {
   if (!column %in% names(prices)) {

@@ -63,7 +63,7 @@ async def observe_plan(
 
 async def _visit(url: str, host: str, plan: int, release: int, client: aiohttp.ClientSession) -> tuple[bool, str]:
     # Connection: close, so that the next visit may meet another proxy of the gateway.
-    headers = {"Host": host, "Connection": "close", "Sec-Fetch-Mode": "navigate"}
+    headers = {"Host": host, "Connection": "close", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
     limits = aiohttp.ClientTimeout(total=_ONE_VISIT)
     try:
         async with client.get(url, headers=headers, allow_redirects=False, timeout=limits) as answer:

@@ -58,8 +58,8 @@ class Teller:
             return True
         except LeaseLost:
             raise
-        except Rejected as error:
-            log.warning("%s/%s: an event is refused: %s", *app, error)
+        except Rejected as error:  # its namespace is being deleted, most likely; the record has it all the same
+            log.info("%s/%s: an event is refused: %s", *app, error)
             return True
         except KubeError as error:
             log.info("%s/%s: an event is told later: %s", *app, error)

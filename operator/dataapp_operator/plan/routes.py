@@ -16,6 +16,9 @@ from dataapp_operator.plan import names
 
 Json = dict[str, Any]
 
+PAGE = "^(document|i?frame)$"
+"""Sec-Fetch-Dest of a page load. Sec-Fetch-Mode would not do: Chromium says ``navigate`` of a download (``<a download>``)
+too, with an empty destination, and a download belongs to the open session."""
 _ANY_PATH: Json = {"path": {"type": "PathPrefix", "value": "/"}}
 
 
@@ -46,7 +49,7 @@ def weights_spec(
             {
                 "matches": [
                     {"path": {"type": "Exact", "value": "/"}, "headers": [gone]},
-                    {**_ANY_PATH, "headers": [_header("Sec-Fetch-Mode", "navigate"), gone]},
+                    {**_ANY_PATH, "headers": [_header("Sec-Fetch-Dest", PAGE, kind="RegularExpression"), gone]},
                 ],
                 "filters": mark,
                 "backendRefs": backends,
