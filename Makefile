@@ -4,10 +4,10 @@ UV = $(shell sh lab/bootstrap.sh)
 RUN = $(UV) run --frozen
 LABCMD = python3 -m lab
 
-.PHONY: help demo test check generate lab-up lab-status lab-down format deep bench-git
+.PHONY: help demo test check generate lab-up lab-status lab-down format deep mutants bench-git bench-sessions bench-rollback
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: lab-up ## the main job, shown on a real cluster: two apps released, switched, and a broken one stopped
 	@$(RUN) python -m lab.demo
@@ -28,8 +28,17 @@ format: ## let ruff format and mend what it can
 deep: ## the property tests with many more examples (minutes)
 	@DATAAPP_DEEP=1 $(RUN) pytest -q tests/property
 
+mutants: ## break each invariant in the code, three ways each; the property tests must notice (minutes)
+	@$(RUN) python -m tests.mutants
+
 bench-git: lab-up ## what a repository of 100 apps costs per commit and at rest (5 minutes; alone on the cluster)
 	@$(RUN) python -m bench.git
+
+bench-sessions: lab-up ## 30 people with open sessions under 50 releases, and under a plain rolling update (12 minutes; alone)
+	@$(RUN) python -m bench.sessions
+
+bench-rollback: lab-up ## from the first failing answer of a released version to no new visit on it (10 minutes; alone)
+	@$(RUN) python -m bench.rollback
 
 lab-up: ## raise the cluster, with the operator in it (safe to run again at any time)
 	@sh lab/bootstrap.sh >/dev/null

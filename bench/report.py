@@ -1,6 +1,7 @@
 """A bench's result: a table for people, build/bench/NAME.json for tools, and whether every target holds."""
 
 import json
+import math
 import os
 import platform
 import re
@@ -28,6 +29,11 @@ class Target:
         return cls(what, f"<= {most:g}", measured, unit, measured <= most)
 
     @classmethod
+    def at_least(cls, what: str, least: float, measured: float, unit: str) -> Self:
+        """It may not be less."""
+        return cls(what, f">= {least:g}", measured, unit, measured >= least)
+
+    @classmethod
     def exactly(cls, what: str, wanted: float, measured: float, unit: str) -> Self:
         """It has to be just that."""
         return cls(what, f"{wanted:g}", measured, unit, measured == wanted)
@@ -50,7 +56,7 @@ def finish(name: str, targets: Sequence[Target], details: Mapping[str, Any]) -> 
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     OUT.mkdir(parents=True, exist_ok=True)
-    report = {"name": name, "machine": machine(), "targets": [asdict(one) for one in targets], "details": details}
+    report = {"name": name, "machine": machine(), "targets": [_row(one) for one in targets], "details": details}
     path = OUT / f"{name}.json"
     path.write_text(json.dumps(report, indent=1) + "\n")
     print(f"written to {path.relative_to(OUT.parents[1])}")
@@ -67,6 +73,11 @@ def machine() -> dict[str, Any]:
         "memoryGiB": round(memory / 2**30),
         "kernel": platform.release(),
     }
+
+
+def _row(target: Target) -> dict[str, Any]:
+    """As JSON has it, which knows no infinity: what never came is null."""
+    return asdict(target) | {"measured": target.measured if math.isfinite(target.measured) else None}
 
 
 def _words(about: Mapping[str, Any]) -> str:

@@ -1,12 +1,11 @@
-"""The two teams of the demo: each has a repository, and the few objects with which a platform lets it in."""
+"""The two teams of the demo: each has a repository and an app, and four versions of its code."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.demo.stage import NAMESPACE, Stage
-from tests.harness.browser import Browser
 from tests.harness.cluster import ROOT
 from tests.harness.gitrepo import GitServer, Repo
 from tests.harness.live_shiny import LiveShiny
@@ -14,15 +13,19 @@ from tests.harness.live_streamlit import LiveStreamlit
 from tests.harness.sessions import LiveSession
 
 EXAMPLES = ROOT / "examples" / "code"
-SHORT = """apiVersion: dataapps.dev/v1alpha1
+_MANIFEST = """apiVersion: dataapps.dev/v1alpha1
 kind: DataApp
 metadata: {{name: {app}}}
 spec:
   environments:
-  - {{name: sandbox, release: {{bake: 10s, drain: {{max: 30m, emptyFor: 10s}}}}}}
+  - {{name: sandbox, release: {{bake: {bake}, drain: {{max: 30m, emptyFor: 10s}}, keepWarm: {{releases: 1, for: 30m}}}}}}
   - {{name: production, release: {{bake: 10s, drain: {{max: 30m, emptyFor: 10s}}}}}}
 """
-"""The same app with short times, so that the story need not wait for the two minutes of a usual bake."""
+
+
+def manifest(app: str, *, bake: str = "10s") -> str:
+    """The same app with short times, so that the story need not wait for the two minutes of a usual bake."""
+    return _MANIFEST.format(app=app, bake=bake)
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,10 @@ class Team:
     example: str
     code: str
     broken: str
-    live: Callable[[Browser], LiveSession]
+    """The example with the break that HTTP does not see."""
+    without_prices: str
+    """What its fourth version says when the price service does not answer."""
+    live: type[LiveSession]
     repo: Repo
 
     @property
@@ -46,78 +52,73 @@ class Team:
         """Where one release can be seen before anybody else sees it."""
         return f"{self.app}--r{number}--sandbox.localhost"
 
+    @property
     def source(self) -> str:
         """The name of its AppSource."""
         return f"{self.name}-apps"
 
-    def files(self) -> dict[str, bytes]:
+    def first(self) -> dict[str, bytes]:
         """The app as the team commits it first."""
         home = EXAMPLES / self.example
         return {f"{self.app}/{p.relative_to(home)}": p.read_bytes() for p in sorted(home.rglob("*")) if p.is_file()}
 
-    def version(self, one: str, other: str) -> Mapping[str, bytes]:
+    def second(self) -> dict[str, bytes]:
         """One line of the code changed."""
         path = f"{self.app}/{self.code}"
         text = (Path(self.repo.work) / path).read_bytes()
-        return {path: text.replace(f'"{one}"'.encode(), f'"{other}"'.encode())}
+        return {path: text.replace(b'"v1"', b'"v2"')}
+
+    def third(self) -> dict[str, bytes]:
+        """A slip of the hand."""
+        return {f"{self.app}/{self.code}": (ROOT / "examples" / "apps" / self.broken / self.code).read_bytes()}
+
+    def fourth(self) -> dict[str, str | bytes]:
+        """It asks a price service, and bakes for as long as releases usually do."""
+        first = self.first()
+        mended = {path: text for path, text in first.items() if path.endswith("requirements.txt")}
+        code = (EXAMPLES / "priced" / self.code).read_bytes()
+        return {
+            **mended,
+            f"{self.app}/{self.code}": code,
+            f"{self.app}/dataapp.yaml": manifest(self.app, bake="2m"),
+        }
 
     def push(self, files: Mapping[str, str | bytes | None], message: str) -> str:
         """Commit and push. Returns the commit."""
-        commit = self.repo.commit(dict(files), message)
+        commit = self.repo.commit(files, message)
         self.repo.push()
         return commit
+
+    def look_now(self, stage: Stage) -> None:
+        """What a webhook, or an impatient person, does."""
+        stage.kube.run(
+            "annotate", "appsource", self.source, "-n", NAMESPACE, "--overwrite",
+            f"reconcile.dataapps.dev/requestedAt={time.time():.3f}",
+        )  # fmt: skip
 
 
 def teams(server: GitServer) -> tuple[Team, ...]:
     """A Python team and an R team, with repositories that nobody has pushed to yet."""
     for name in ("antarctica", "fisheries"):
         server.place.remove(name, "apps")
-    return (
-        Team(
-            "antarctica", "penguins", "streamlit-penguins", "app.py", "streamlit-broken-import", LiveStreamlit,
-            Repo(server, "antarctica", "apps"),
-        ),
-        Team(
-            "fisheries", "salmon", "shiny-r-salmon", "app.R", "shiny-broken-session", LiveShiny,
-            Repo(server, "fisheries", "apps"),
-        ),
-    )  # fmt: skip
-
-
-def let_in(stage: Stage, team: Team, *, interval: str) -> None:
-    """What the platform and the team set up once: the credential, the right to write apps, the source."""
-    stage.kube.apply(team.repo.secret_manifest(NAMESPACE, f"{team.name}-git"))
-    stage.kube.apply(
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": "apps-from-git", "namespace": NAMESPACE},
-            "roleRef": {
-                "apiGroup": "rbac.authorization.k8s.io",
-                "kind": "ClusterRole",
-                "name": "dataapp-operator-edit",
-            },
-            "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": NAMESPACE}],
-        }
+    python = Team(
+        name="antarctica",
+        app="penguins",
+        example="streamlit-penguins",
+        code="app.py",
+        broken="streamlit-broken-import",
+        without_prices="urlopen error",
+        live=LiveStreamlit,
+        repo=Repo(server, "antarctica", "apps"),
     )
-    stage.kube.apply(
-        {
-            "apiVersion": "dataapps.dev/v1alpha1",
-            "kind": "AppSource",
-            "metadata": {"name": team.source(), "namespace": NAMESPACE},
-            "spec": {
-                "url": team.repo.url,
-                "paths": ["*/dataapp.yaml"],
-                "interval": interval,
-                "secretRef": {"name": f"{team.name}-git"},
-            },
-        }
+    r = Team(
+        name="fisheries",
+        app="salmon",
+        example="shiny-r-salmon",
+        code="app.R",
+        broken="shiny-broken-session",
+        without_prices="cannot open the connection",
+        live=LiveShiny,
+        repo=Repo(server, "fisheries", "apps"),
     )
-
-
-def look_now(stage: Stage, team: Team) -> None:
-    """What a webhook, or an impatient person, does."""
-    stage.kube.run(
-        "annotate", "appsource", team.source(), "-n", NAMESPACE, "--overwrite",
-        f"reconcile.dataapps.dev/requestedAt={time.time():.3f}",
-    )  # fmt: skip
+    return python, r

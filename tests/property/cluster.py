@@ -24,8 +24,8 @@ CLASS = EnvironmentClassSpec.model_validate(
         "previewHostTemplate": "{app}--r{release}--{environment}.localhost",
     }
 )
-KINDS = ("good", "crash", "session", "silent", "late")
-"""What an image does: works; ends at start; fails in a session; gives no verdict; works and fails in its bake."""
+KINDS = ("good", "crash", "session", "silent", "late", "mute")
+"""What an image does: works; ends at start; fails in a session; gives no verdict; works and fails in its bake; never listens."""
 
 
 def image(kind: str, serial: int) -> str:
@@ -37,8 +37,9 @@ def kind_of(image_name: str) -> str:
     return re.match(r"lab/([a-z]+)-", image_name).group(1)
 
 
-def spec(image_name: str, *, environments: int = 1, slots: int = 2, warm: int = 0) -> DataAppSpec:
-    """A DataApp of one framework with short times."""
+def spec(image_name: str, *, environments: int = 1, slots: int = 2, warm: int = 0, manual: bool = False) -> DataAppSpec:
+    """A DataApp of one framework with short times. ``manual``: a person promotes to all environments but the first."""
+    promotion = {"promotion": {"mode": "manual"}} if manual else {}
     policy = {
         "bake": "30s",
         "drain": {"max": "10m", "emptyFor": "20s"},
@@ -48,9 +49,15 @@ def spec(image_name: str, *, environments: int = 1, slots: int = 2, warm: int = 
         {
             "image": image_name,
             "app": {"framework": "streamlit", "replicas": {"min": slots}, "probe": {"startup": "30s"}},
-            "environments": [{"name": f"env{i}", "release": policy} for i in range(environments)],
+            "environments": [
+                {"name": f"env{i}", "release": policy} | (promotion if i else {}) for i in range(environments)
+            ],
         }
     )
+
+
+BLINK = 4.0
+"""Seconds for which a pod may be away without anybody being in a hurry."""
 
 
 class Violation(AssertionError):
@@ -68,10 +75,15 @@ class Pod:
     sessions: int = 0
     quiet_since: datetime | None = None
     broken_since: datetime | None = None
+    broken_for: float = BLINK
+    clinging: bool = False
+    """Whoever has it open does not go home."""
     deleting: bool = False
     over: bool = False
     node: str = "node-a"
     crashed_at: datetime | None = None
+    placed: bool = True
+    """A node has room for it."""
 
 
 @dataclass
@@ -95,6 +107,10 @@ class Cluster:
     logs: dict[tuple[str, int], LogFacts] = field(default_factory=dict)
     fronts: dict[str, FrontFacts] = field(default_factory=dict)
     gateway_accepts: bool = True
+    gateway_stale: bool = False
+    """It accepts what is written, and goes on sending visitors where it sent them before."""
+    programmed: dict[str, dict] = field(default_factory=dict)
+    """Routes as visitors find them. One that is deleted is gone at once: nothing would say when."""
     fronts_answer: bool = True
     calls: int = 0
     history: list[str] = field(default_factory=list)
@@ -119,6 +135,8 @@ class Cluster:
     budgets: dict[str, str] = field(default_factory=dict)
     cordoned: set[str] = field(default_factory=set)
     """Nodes that take no new pods. Pods go to the first node that does."""
+    room: bool = True
+    """There is room for new pods."""
     _last_plan: Plan | None = None
 
     def _uid(self) -> str:
@@ -126,7 +144,9 @@ class Cluster:
         return f"uid-{self.serial}"
 
     def _ready(self, pod: Pod) -> bool:
-        if kind_of(pod.image) == "crash" or pod.deleting or pod.over or pod.broken_since is not None:
+        if kind_of(pod.image) in {"crash", "mute"} or not pod.placed:
+            return False
+        if pod.deleting or pod.over or pod.broken_since is not None:
             return False
         return (self.now - pod.born).total_seconds() >= 3
 

@@ -161,6 +161,13 @@ class CodeWorld(World):
             raise Violation(f"r{new.number} says it is of {new.commit}, and its image is made of other files")
 
     def _persist(self, status: DataAppStatus) -> None:
+        asked = status.last_handled_reconcile_at
+        if self.by_source:  # somebody else looks for new commits, and this one was read
+            looked = self.code is not None or self.status.code is not None
+        else:
+            looked = self.code is not None and self.code.request == asked
+        if asked != self.status.last_handled_reconcile_at and not looked and self.spec.image is None:
+            raise Violation(f"the wish {asked!r} is said to be answered, and nobody has looked since")
         super()._persist(status)
         ready = next(c for c in status.conditions if c.type == "Ready")
         serves = [e.name for e in status.environments if e.weights]

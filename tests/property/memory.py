@@ -1,71 +1,51 @@
-"""What is persisted of the app: each step of the machine's memory is checked against what people could see."""
+"""What is persisted of the app: each word of status is checked against what people could see at that moment."""
 
-from dataapp_operator.api.base import instant, seconds
+import re
+
 from dataapp_operator.api.reasons import Phase
-from dataapp_operator.api.status import DataAppStatus, EnvironmentStatus
-from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.plan import names, routes
-from dataapp_operator.plan.facts import CheckFacts
+from dataapp_operator.api.status import DataAppStatus
+from dataapp_operator.plan import names
 from tests.property.cluster import Violation
-from tests.property.promises import Promises
+from tests.property.departures import Departures
+from tests.property.steps import Steps
 
 
-class Memory(Promises):
+class Memory(Steps, Departures):
     """Writes to DataApp.status."""
 
     def _persist(self, status: DataAppStatus) -> None:
         for memory in status.environments:
-            before = self.status.environment(memory.name)
-            if before.stable is not None and memory.stable != before.stable:
-                wanted = (
-                    self.leaving is None
-                    and not self.deleting
-                    and any(e.name == memory.name for e in self.spec.environments)
-                )
-                if wanted and (before.candidate != memory.stable or before.phase != Phase.BAKING):
-                    raise Violation(
-                        f"stable of {memory.name} went from r{before.stable} to r{memory.stable} without a bake"
-                    )
-            if memory.plan != before.plan:
-                self._check_switch(memory)
-            if before.phase == Phase.BAKING and memory.phase == Phase.RELEASED and before.intent is None:
-                self._check_bake(before)
+            self._check_steps(self.status.environment(memory.name), memory)
             if memory.candidate is not None and memory.waiting_for is None and memory.phase != Phase.RELEASED:
                 raise Violation(f"{memory.name} is {memory.phase} and does not say what it waits for")
-        ready = next(c for c in status.conditions if c.type == "Ready")
-        if ready.status == "True" and status.observed_generation != self.generation:
-            raise Violation("Ready for a generation that was not observed")
         kinds = {c.type for c in status.conditions}
         if {"Reconciling", "Stalled"} <= kinds:
             raise Violation("Reconciling and Stalled together")
         self._note_stable(status)
+        self._note_leaving(status)
         self.status = status
         for memory in status.environments:
             self.history.append(f"{memory.name}:{memory.phase}:{memory.candidate}:{memory.stable}")
 
-    def _check_switch(self, memory: EnvironmentStatus) -> None:
-        """A switch that status calls done is one that visitors see."""
-        route = self.routes.get(names.weights_route("sales", memory.name))
-        served = {self._slot_of(b)[1] for b in routes.backends_of(route[0])} if route else set()
-        if route is None or served != {memory.weights[0].release} or self._plan_of(route[0]) != memory.plan:
-            raise Violation(f"{memory.name} says plan {memory.plan} is done, and the route is another one")
-        if not self.gateway_accepts or (self.now - route[2]).total_seconds() < 1:
-            raise Violation(f"{memory.name} says plan {memory.plan} is done, and the gateway has not accepted it")
-        view = self.views.get(memory.name)
-        if view is None or not view.seen or (view.plan, view.release) != (memory.plan, memory.weights[0].release):
-            raise Violation(f"{memory.name} says plan {memory.plan} is done, and nobody has seen it")
+    def _check_ready(self, status: DataAppStatus) -> None:
+        """Ready is said of what is observed: this generation, what visitors get, and replicas that answer.
 
-    def _check_bake(self, before: EnvironmentStatus) -> None:
-        """A bake ends well after its whole time, with a session that worked since it began, on ready replicas."""
-        record = self.releases.get((before.name, before.candidate))
-        if record is None:
-            return
-        began = instant(before.phase_since)
-        if (self.now - began).total_seconds() < seconds(record[0].plan.bake):
-            raise Violation(f"r{before.candidate} ended its bake too early")
-        check = self.checks.get((before.name, before.candidate), CheckFacts())
-        if check.verdict is not Verdict.PASS or check.finished_at < began:
-            raise Violation(f"r{before.candidate} ended its bake without a session that worked")
-        for slot in {k for k in self.replicasets if k[:2] == (before.name, before.candidate)}:
-            if not any(self._ready(p) for p in self.pods.values() if p.slot == slot):
-                raise Violation(f"r{before.candidate} ended its bake while a replica is away")
+        Checked in every pass and not only where status changes: what is no longer true must not stay there either.
+        """
+        ready = next((c for c in status.conditions if c.type == "Ready"), None)
+        if ready is None or ready.status != "True" or (status == self.status and not self.held):
+            return  # our finalizer comes first; until it is there, nothing else is said
+        if {status.observed_generation, ready.observed_generation} != {self.generation}:
+            raise Violation("Ready for a generation that was not observed")
+        if self.deleting or self.leaving is not None:
+            raise Violation("Ready, and nobody new is let in")
+        told = {env: int(number) for env, number in re.findall(r"(\w+) serves r(\d+)", ready.message)}
+        if told != {m.name: m.weights[0].release for m in status.environments if m.weights and m.name in told}:
+            raise Violation(f"Ready, and others serve than it says: {ready.message}")
+        for env, number in told.items():
+            slots = {slot for slot in self.services if slot[:2] == (env, number)}
+            if not any(self._slot_ready(slot) for slot in slots):
+                raise Violation(f"Ready, and no replica of r{number} in {env} answers")
+            route = self.routes.get(names.weights_route("sales", env))
+            if route is not None and (self.now - route[2]).total_seconds() >= 1 and not self.gateway_accepts:
+                raise Violation(f"Ready, and the gateway does not accept the route of {env}")

@@ -72,6 +72,17 @@ class Sights(Cluster):
         )
 
     def _pod(self, pod: Pod) -> PodFacts:
+        if not pod.placed:
+            return PodFacts(
+                name=pod.name,
+                uid=pod.uid,
+                resource_version="1",
+                deleting=pod.deleting,
+                over=pod.over,
+                slot=pod.slot[2],
+                unready_since=pod.born,
+                unschedulable="0/3 nodes are available: 3 Insufficient cpu.",
+            )
         age = (self.now - pod.born).total_seconds()
         crashing = kind_of(pod.image) == "crash"
         ready = self._ready(pod)

@@ -23,13 +23,12 @@ class SlowWork(Cluster):
             case StartCheck():
                 self._check(work)
             case ObserveGateway():
-                route = self.routes.get(names.weights_route("sales", work.environment))
+                route = self.programmed.get(names.weights_route("sales", work.environment))
                 seen = (
                     route is not None
-                    and self.gateway_accepts
-                    and all(self._slot_of(b)[1] == work.number for b in routes.backends_of(route[0]))
-                    and self._plan_of(route[0]) == work.plan
-                    and self._backends_ready(route[0]) > 0
+                    and all(self._slot_of(b)[1] == work.number for b in routes.backends_of(route))
+                    and self._plan_of(route) == work.plan
+                    and self._backends_ready(route) > 0
                 )
                 self.views[work.environment] = ViewFacts(plan=work.plan, release=work.number, seen=seen, words="502")
             case ReadLog():
@@ -60,7 +59,7 @@ class SlowWork(Cluster):
             measured="output total = 3",
             expected="an output",
             message="" if verdict is Verdict.PASS else "there is no package called 'janitor'",
-            samples=3,
+            samples=work.samples,
             failed_in_row=before.failed_in_row + 1 if verdict is Verdict.FAIL else 0,
             finished_at=self.now,
         )

@@ -8,19 +8,19 @@ The proof that a real cluster behaves like this is in ``tests/apiserver`` and ``
 from dataclasses import replace
 from datetime import timedelta
 
-from dataapp_operator.plan import names, routes
 from dataapp_operator.plan.actions import Plan
 from dataapp_operator.plan.decide import decide
 from tests.property.calls import Calls
 from tests.property.cluster import CLASS, KINDS, START, Pod, Violation, image, kind_of, spec
 from tests.property.memory import Memory
+from tests.property.people import People
 from tests.property.sights import Sights
 from tests.property.slow_work import SlowWork
 
 __all__ = ["CLASS", "KINDS", "START", "Pod", "Violation", "World", "copy_pod", "fresh", "image", "kind_of", "spec"]
 
 
-class World(Sights, Calls, Memory, SlowWork):
+class World(Sights, Calls, Memory, SlowWork, People):
     """The cluster, the operator in it, and the time that passes."""
 
     # ---- one pass of the operator -----------------------------------------------------------------------------
@@ -31,6 +31,8 @@ class World(Sights, Calls, Memory, SlowWork):
             self._last_plan = None
             return True
         plan = decide(self.observe())
+        self._check_wakes(plan)
+        self._check_ready(plan.status)
         left = die_after
         for call in self._calls(plan):
             if left == 0:
@@ -48,6 +50,14 @@ class World(Sights, Calls, Memory, SlowWork):
             return False
         self._last_plan = plan
         return True
+
+    def _check_wakes(self, plan: Plan) -> None:
+        """Whoever waits for something is woken for it: by its own write, by slow work that ends, or by the clock."""
+        if plan.actions or plan.background or plan.status != self.status or plan.requeue_after is not None:
+            return
+        for env in plan.status.environments:
+            if env.candidate is not None or {entry.release for entry in env.draining} - set(env.removing):
+                raise Violation(f"{env.name} waits, and nothing will ever wake the operator")
 
     def _calls(self, plan: Plan):
         for action in plan.actions:
@@ -78,85 +88,22 @@ class World(Sights, Calls, Memory, SlowWork):
                 self.pods[name] = Pod(
                     name=name, uid=self._uid(), slot=key, image=img, born=self.now, quiet_since=self.now, node=node
                 )
+                self.pods[name].placed = self.room
         for name, pod in list(self.pods.items()):
             if pod.deleting:
                 del self.pods[name]
-            elif pod.broken_since is not None and (self.now - pod.broken_since).total_seconds() > 4:
+            elif self.room and not pod.placed:
+                pod.placed, pod.born, pod.quiet_since = True, self.now, self.now
+            elif pod.broken_since is not None and (self.now - pod.broken_since).total_seconds() > pod.broken_for:
                 pod.broken_since = None
+        self._program()
 
-    def push(self, image_name: str) -> None:
-        """The author commits."""
-        self.spec = self.spec.model_copy(update={"image": image_name})
-        self.generation += 1
-
-    def open_session(self) -> None:
-        """Somebody opens the app of each environment."""
-        for env in self.spec.environments:
-            route = self.routes.get(names.weights_route("sales", env.name))
-            if route is None:
-                continue
-            for backend in routes.backends_of(route[0]):
-                for pod in self.pods.values():
-                    if pod.slot == self._slot_of(backend) and self._ready(pod):
-                        pod.sessions += 1
-                        pod.quiet_since = None
-
-    def close_sessions(self) -> None:
-        """Everybody goes home."""
-        for pod in self.pods.values():
-            if pod.sessions:
-                pod.sessions, pod.quiet_since = 0, self.now
-
-    def meddle(self, what: str, choice: int) -> None:
-        """Somebody else's hand: a pod, its ReplicaSet, a Service, a route or a record goes; a node gives a pod up."""
-        things = {
-            "evict": [p for p in self.pods.values() if not p.deleting],
-            "give up": [p for p in self.pods.values() if not p.deleting],
-            "replicaset": list(self.replicasets),
-            "service": list(self.services),
-            "route": list(self.routes),
-            "record": list(self.releases),
-        }[what]
-        if not things:
-            return
-        chosen = things[choice % len(things)]
-        match what:
-            case "evict":
-                chosen.deleting = True
-            case "give up":
-                chosen.over, chosen.sessions = True, 0
-            case "replicaset":
-                del self.replicasets[chosen]
-                for pod in self.pods.values():
-                    if pod.slot == chosen:
-                        pod.deleting = True
-            case "service":
-                del self.services[chosen]
-            case "route":
-                self.deleted_routes[chosen] = self.routes.pop(chosen)[0]
-            case "record":
-                del self.releases[chosen]
-
-    def delete(self) -> None:
-        """Somebody deletes the app."""
-        self.deleting = True
-        self.generation += 1
-        self.gone = not self.held
-
-    def crash(self, choice: int) -> None:
-        """An app ends by itself, with whoever had it open, and its container is started again."""
-        working = [pod for pod in self.pods.values() if self._ready(pod)]
-        if working:
-            pod = working[choice % len(working)]
-            pod.crashed_at = pod.broken_since = self.now
-            if pod.sessions:
-                pod.sessions, pod.quiet_since = 0, self.now
-
-    def blink(self) -> None:
-        """Every pod is unready for a moment that is shorter than anybody's patience."""
-        for pod in self.pods.values():
-            if self._ready(pod):
-                pod.broken_since = self.now
+    def _program(self) -> None:
+        """The gateway does what the routes say, a second after they were written; unless it does not."""
+        for name, (route, _, written) in self.routes.items():
+            late = (self.now - written).total_seconds() < 1
+            if self.gateway_accepts and not self.gateway_stale and not late:
+                self.programmed[name] = route
 
     def settle(self, *, steps: int = 400) -> None:
         """Undisturbed until nothing more is written for a while."""
@@ -184,9 +131,9 @@ class World(Sights, Calls, Memory, SlowWork):
         return out
 
 
-def fresh(kind: str = "good", *, environments: int = 1, slots: int = 2, warm: int = 0) -> World:
+def fresh(kind: str = "good", *, environments: int = 1, slots: int = 2, warm: int = 0, manual: bool = False) -> World:
     """A world with one new app."""
-    return World(spec=spec(image(kind, 1), environments=environments, slots=slots, warm=warm))
+    return World(spec=spec(image(kind, 1), environments=environments, slots=slots, warm=warm, manual=manual))
 
 
 def copy_pod(pod: Pod) -> Pod:

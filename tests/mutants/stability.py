@@ -1,0 +1,82 @@
+"""Who stays: invariants 4 (a slot ends empty, or when its time is over) and 5 (stable is whole, and changes by a bake)."""
+
+from tests.mutants.mutant import GUARD, PLANNED, SWAPPED, Mutant
+
+MUTANTS = (
+    Mutant(
+        4,
+        GUARD,
+        "draining.py",
+        old="f.live == 0 and f.quiet_for is not None and f.quiet_for >= empty_for for f in fronts)\n",
+        new="not f.live and (f.quiet_for is None or f.quiet_for >= empty_for) for f in fronts)\n",
+        why="A front that cannot be asked counts as empty.",
+    ),
+    Mutant(
+        4,
+        GUARD,
+        "draining.py",
+        old="    return (scene.now - instant(entry.since)).total_seconds() >= empty_for and _quiet(scene, entry.release)\n",
+        new="    return _quiet(scene, entry.release)\n",
+        why="What was quiet before it left is let go at once, with whoever was sent to it at the very last.",
+    ),
+    Mutant(
+        4,
+        SWAPPED,
+        "switching.py",
+        old="    limit = 0 if at_once else seconds(upkeep.drain_policy(scene, number).max)\n",
+        new="    limit = seconds(upkeep.drain_policy(scene, number).max) if at_once else 0\n",
+        why="Sessions are ended at once where they should be waited for, and the other way round.",
+    ),
+    Mutant(
+        4,
+        PLANNED,
+        "environment.py",
+        old="    draining.advance(scene, draft)\n",
+        new="    draining.advance(scene, draft)\n"
+        "    then = Scene(scene.observed, scene.environment, cls, draft.memory, scene.host, scene.code)\n"
+        "    upkeep.remove(then, draft)\n",
+        why="A release is taken apart in the pass that only plans its end.",
+    ),
+    Mutant(
+        5,
+        GUARD,
+        "baking.py",
+        old="    if scene.now >= deadline and _proved(scene, number, check) and scene.ready(number):\n",
+        new="    if _proved(scene, number, check) and scene.ready(number):\n",
+        why="The first session that works ends the bake, and the old release begins to leave.",
+    ),
+    Mutant(
+        5,
+        GUARD,
+        "draining.py",
+        old="{draft.memory.stable, draft.memory.candidate, scene.memory.stable, scene.memory.candidate}",
+        new="{draft.memory.candidate, scene.memory.candidate}",
+        why="The stable release is let go while its successor still bakes.",
+    ),
+    Mutant(
+        5,
+        SWAPPED,
+        "switching.py",
+        old="    draft.update(draining=(*others, begin_draining(scene, stable, warm=True)))\n",
+        new="    draft.update(stable=number, draining=(*others, begin_draining(scene, stable, warm=True)))\n",
+        why="The role changes with the switch, and the bake comes after it.",
+    ),
+    Mutant(
+        5,
+        SWAPPED,
+        "switching.py",
+        old="                begin_draining(scene, number, at_once=intent.evict),\n",
+        new="                begin_draining(scene, goal, at_once=intent.evict),\n",
+        why="After a rollback the stable release is the one that leaves.",
+    ),
+    Mutant(
+        5,
+        PLANNED,
+        "switching.py",
+        old="    draft.update(intent=Intent(switch_to=number, plan=plan))\n",
+        new="    draft.update(intent=Intent(switch_to=number, plan=plan))\n"
+        "    then = Scene(scene.observed, scene.environment, scene.cls, draft.memory, scene.host, scene.code)\n"
+        "    _switched(then, draft, number)\n",
+        why="A switch that is only planned is taken for one that was seen.",
+    ),
+)

@@ -1,0 +1,112 @@
+"""Where visitors are sent: invariants 1 (never to nobody), 2 (to what can carry them), 3 (sums), 9 (one release a visit)."""
+
+from tests.mutants.mutant import GUARD, PLANNED, SWAPPED, Mutant
+
+_ABLE = "    able = scene.any_ready(number) if number == scene.memory.stable else scene.ready(number)\n"
+_DRAINED = '            draft.notes.append(f"{scene.env}: r{entry.release} has drained")\n'
+
+MUTANTS = (
+    Mutant(
+        1,
+        GUARD,
+        "upkeep.py",
+        old="    if scene.memory.intent is not None and not (able and pinned):\n",
+        new="    if scene.memory.intent is not None and not pinned:\n",
+        why="A release that lost its replicas after the switch was decided gets all visitors nevertheless.",
+    ),
+    Mutant(
+        1,
+        SWAPPED,
+        "upkeep.py",
+        old="    if left:\n        draft.actions += [_delete_route(route)",
+        new="    if left and all(slot.gone for slot in scene.slots(number).values()):\n"
+        "        draft.actions += [_delete_route(route)",
+        why="Pods go before the routes that lead to them: whoever carries their cookie meets nobody.",
+    ),
+    Mutant(
+        1,
+        PLANNED,
+        "environment.py",
+        old="        _depart(scene, draft)\n",
+        new="        _depart(scene, draft)\n"
+        "        then = Scene(scene.observed, scene.environment, cls, draft.memory, scene.host, scene.code)\n"
+        "        upkeep.ensure_weights(then, draft, cls)\n",
+        why="The route of visitors goes in the pass that only plans to send none; a crash leaves status saying they come.",
+    ),
+    Mutant(
+        2,
+        GUARD,
+        "upkeep.py",
+        old=_ABLE,
+        new="    able = scene.any_ready(number)\n",
+        why="One ready replica is enough to get the share of all.",
+    ),
+    Mutant(
+        2,
+        SWAPPED,
+        "upkeep.py",
+        old=_ABLE,
+        new="    able = scene.ready(number) if number == scene.memory.stable else scene.any_ready(number)\n",
+        why="The way back waits for every replica, and the way forward only for one.",
+    ),
+    Mutant(
+        2,
+        PLANNED,
+        "switching.py",
+        old="    draft.update(intent=Intent(switch_to=number, plan=plan))\n",
+        new="    share = (Weight(release=number, weight=SCALE),)\n"
+        "    draft.update(intent=Intent(switch_to=number, plan=plan), weights=share)\n",
+        why="The share is noted with the plan, before a gateway has given it and whatever becomes of the replicas.",
+    ),
+    Mutant(
+        3,
+        GUARD,
+        "routes.py",
+        old="number, index), share + (1 if index < rest else 0))\n",
+        new="number, index), share)\n",
+        why="Three slots share 999 of 1000.",
+    ),
+    Mutant(
+        3,
+        SWAPPED,
+        "routes.py",
+        old="    share, rest = divmod(SCALE, slots)\n",
+        new="    rest, share = divmod(SCALE, slots)\n",
+        why="Quotient and rest change places: two slots get one each.",
+    ),
+    Mutant(
+        3,
+        PLANNED,
+        "baking.py",
+        old="    draft.update(intent=Intent(switch_to=stable, plan=plan, evict=evict), phase_since=timestamp(scene.now))\n",
+        new="    back = tuple(w.model_copy(update={'release': stable}) for w in scene.memory.weights)\n"
+        "    intent = Intent(switch_to=stable, plan=plan, evict=evict)\n"
+        "    draft.update(intent=intent, phase_since=timestamp(scene.now), weights=back)\n",
+        why="A weight that is unknown until the gateway shows it is taken for gone: the failed release may still carry all.",
+    ),
+    Mutant(
+        9,
+        GUARD,
+        "upkeep.py",
+        old="    if memory.weights or memory.intent:\n        numbers |= {n for n in (memory.stable,) if n is not None}\n",
+        new="",
+        why="The next page of whoever has the old release open is the old release again, after the switch.",
+    ),
+    Mutant(
+        9,
+        SWAPPED,
+        "routes.py",
+        old='                "backendRefs": [_backend(names.slot(app, environment, number, index), 1)],\n',
+        new='                "backendRefs": [_backend(names.slot(app, environment, number, slots - 1 - index), 1)],\n',
+        why="Two slots change places: a cookie leads to the process that does not have the session.",
+    ),
+    Mutant(
+        9,
+        PLANNED,
+        "draining.py",
+        old=_DRAINED,
+        new=_DRAINED + '            pins = scene.observed.routes.get(f"{scene.app}-{scene.env}-{entry.release}")\n'
+        "            draft.actions += [upkeep._delete_route(pins)] if pins else []\n",
+        why="The cookies of a release lead nowhere as soon as its end is planned.",
+    ),
+)

@@ -1,0 +1,185 @@
+"""The hostile script: what may happen to an app whose releases go on, in any order, and how a world lives through it.
+
+Everything that lies or fails is in it: an operator that dies between any two calls, pods that are never ready, flap or
+are deleted, a cluster without room, a gateway that refuses or only says that it has done something, fronts that do not
+answer, visitors who never go home, commits in bursts, and people who promote, retry, delete and lose patience.
+"""
+
+import copy
+import functools
+from collections.abc import Iterator
+
+from hypothesis import strategies as st
+
+from dataapp_operator.api.reasons import Phase
+from tests.property.world import KINDS, World, fresh, image
+
+# Records are not in it: without one, what is missing cannot be made again (tests/unit/test_plan_record.py has each phase).
+HANDS = ("evict", "give up", "replicaset", "service", "route")
+HARM = {*HANDS, "crash", "flap"}
+"""What may rightly make the operator take a release back that works."""
+_EVENTS = st.one_of(
+    st.tuples(st.just("push"), st.sampled_from(KINDS)),
+    st.tuples(st.just("push"), st.sampled_from(["good", "good", "good", "late"])),
+    st.tuples(st.just("burst"), st.integers(2, 4)),
+    st.tuples(st.just("again"), st.integers(1, 9)),
+    st.tuples(st.just("back"), st.integers(0, 9)),
+    st.tuples(st.just("tick"), st.sampled_from([0.5, 2.0, 11.0, 45.0])),
+    st.tuples(st.just("run"), st.sampled_from([5, 20, 60])),
+    st.tuples(st.just("die"), st.integers(0, 12)),
+    st.tuples(st.just("away"), st.sampled_from([60.0, 700.0])),
+    st.tuples(st.sampled_from(HANDS), st.integers(0, 9)),
+    st.tuples(st.sampled_from(["crash", "flap", "flap"]), st.integers(0, 9)),
+    st.tuples(st.sampled_from(["retry", "promote", "promote"]), st.integers(0, 9)),
+    st.tuples(st.sampled_from(["cordon", "uncordon"]), st.sampled_from(["node-a", "node-b"])),
+    st.tuples(st.sampled_from(["open", "open", "cling", "close", "blink"]), st.none()),
+    st.tuples(st.sampled_from(["refuse", "stale", "accept", "full", "room", "deaf", "hear"]), st.none()),
+    st.tuples(st.sampled_from(["accept", "room", "hear", "close", "end sessions", "delete"]), st.none()),
+)
+_PLOTS = (
+    (("push", "good"), ("run", 60)),
+    (("accept", None), ("room", None), ("push", "good"), ("run", 60), ("back", 0), ("run", 5)),
+    (("accept", None), ("room", None), ("open", None), ("push", "good"), ("run", 40), ("back", 0), ("run", 10)),
+    (("cling", None), ("push", "good"), ("run", 60), ("away", 700.0)),
+    (("push", "good"), ("run", 8)),
+    (("push", "late"), ("run", 20)),
+    (("full", None), ("push", "good"), ("run", 5), ("push", "good"), ("room", None)),
+    (("push", "good"), ("stale", None), ("run", 20)),
+    (("promote", 0), ("run", 20)),
+)
+"""What events alone seldom lead to. Whatever comes before and after is still up to chance."""
+_ENDS = (
+    (),
+    (),
+    (),
+    (("delete", None), ("run", 5)),
+    (("open", None), ("delete", None), ("run", 20), ("end sessions", None)),
+)
+SCRIPTS = st.builds(
+    lambda scenes, end: [event for scene in (*scenes, end) for event in scene],
+    st.lists(st.one_of(_EVENTS.map(lambda event: (event,)), st.sampled_from(_PLOTS)), min_size=12, max_size=40),
+    st.sampled_from(_ENDS),
+)
+WAYS = st.tuples(st.integers(1, 2), st.integers(1, 3), st.sampled_from([0, 1, 1, 2]), st.booleans())
+"""Environments, slots, releases kept warm, and whether a person promotes to the second environment."""
+PLACES = ("baking", "rolled back", "warm", "returning", "removing", "deleting with stable")
+"""Where it is interesting: a script that seldom comes there proves little."""
+
+
+@functools.cache
+def _begun(environments: int, slots: int, warm: int, *, manual: bool) -> World:
+    world = fresh(environments=environments, slots=slots, warm=warm, manual=manual)
+    world.settle()
+    return world
+
+
+def begin(way: tuple[int, int, int, bool]) -> World:
+    """A world whose first release serves."""
+    environments, slots, warm, manual = way
+    return copy.deepcopy(_begun(environments, slots, warm, manual=manual))
+
+
+def play(world: World, script: list[tuple[str, object]]) -> tuple[list[str], set[str]]:
+    """Live through a script. Returns every image that was ever pushed, the first included, and where it led."""
+    images, seen = [world.spec.image], set()
+    for what, value in script:
+        happen(world, images, what, value)
+        seen |= set(places(world))
+        world.reconcile()
+        world.tick(1)
+        seen |= set(places(world))
+    return images, seen
+
+
+def places(world: World) -> Iterator[str]:
+    """Where a world is now."""
+    if world.deleting and any(env.stable is not None for env in world.status.environments):
+        yield "deleting with stable"
+    if any(status.phase == Phase.ROLLED_BACK for _, status, _ in world.releases.values()):
+        yield "rolled back"
+    if any(status.phase == Phase.SUPERSEDED for _, status, _ in world.releases.values()):
+        yield "superseded"
+    for env in world.status.environments:
+        if env.phase == Phase.BAKING:
+            yield "baking"
+        if env.warm:
+            yield "warm"
+        if env.removing:
+            yield "removing"
+        if env.candidate in {entry.release for entry in (*env.draining, *env.warm)} and env.phase == Phase.CHECKING:
+            yield "returning"
+        if env.intent is not None and world.gateway_stale:
+            yield "not shown"
+        if any(entry.release in env.removing and entry.sessions for entry in env.draining):
+            yield "forced"
+        if env.name != "env0" and world.promote and env.candidate is not None:
+            yield "promoted"
+
+
+def happen(world: World, images: list[str], what: str, value: object) -> None:
+    """One event. ``images`` is all that was ever pushed."""
+    number = int(value) if isinstance(value, int | float) else 0
+    match what:
+        case "push" | "burst" | "again" | "back" | "promote" | "retry" | "delete" | "end sessions":
+            _ask(world, images, what, value, number)
+        case "tick":
+            world.tick(float(value))  # type: ignore[arg-type]
+        case "run":
+            for _ in range(0, number, 2):
+                world.reconcile()
+                world.tick(2)
+        case "die":
+            world.reconcile(die_after=number)
+        case "away":
+            world.die()
+            world.tick(float(value))  # type: ignore[arg-type]
+        case "crash":
+            world.crash(number)
+        case "flap":
+            world.flap(number)
+        case "blink":
+            world.blink()
+        case "cordon":
+            world.cordoned.add(str(value))
+        case "uncordon":
+            world.cordoned.discard(str(value))
+        case "open" | "cling":
+            world.open_session(cling=what == "cling")
+        case "close":
+            world.close_sessions()
+        case "refuse" | "stale" | "accept":
+            world.gateway_accepts, world.gateway_stale = what != "refuse", what == "stale"
+        case "full" | "room":
+            world.room = what == "room"
+        case "deaf" | "hear":
+            world.fronts_answer = what == "hear"
+        case _:
+            world.meddle(what, number)
+
+
+def _ask(world: World, images: list[str], what: str, value: object, number: int) -> None:
+    """What authors and operators ask for."""
+    match what:
+        case "push":
+            world.push(image(str(value), len(images) + 1))
+            images.append(world.spec.image)
+        case "burst":
+            for _ in range(number):
+                world.push(image("good", len(images) + 1))
+                images.append(world.spec.image)
+                world.reconcile()
+        case "again":
+            world.push(images[-1 - number % len(images)])
+        case "back":
+            memory = world.status.environment("env0")
+            former = [entry.release for entry in (*memory.draining, *memory.warm)]
+            if former:
+                world.push(world.images["env0", former[number % len(former)]])
+        case "promote":
+            world.annotate(f"env1={number or world.status.environment('env0').stable}")
+        case "retry":
+            world.retry = f"env0={number},env1={number}"
+        case "delete":
+            world.delete()
+        case "end sessions":
+            world.end_sessions = True

@@ -1,0 +1,105 @@
+"""The steps of a release: one at a time, each with its evidence, each seen before it is believed."""
+
+from dataapp_operator.api.base import instant, seconds
+from dataapp_operator.api.reasons import Phase
+from dataapp_operator.api.status import EnvironmentStatus
+from dataapp_operator.api.verdict import Verdict
+from dataapp_operator.plan import names, routes
+from dataapp_operator.plan.facts import CheckFacts
+from tests.property.cluster import Violation
+from tests.property.promises import Promises
+
+STEPS = (Phase.DEPLOYING, Phase.CHECKING, Phase.RELEASING, Phase.BAKING)
+SAMPLES = 3
+"""Sessions that must have worked before anybody is sent to a release."""
+
+
+class Steps(Promises):
+    """From what is persisted to what is about to be, one environment at a time."""
+
+    def _check_steps(self, before: EnvironmentStatus, memory: EnvironmentStatus) -> None:
+        if memory.stable != before.stable:
+            self._check_stable(before, memory)
+        if memory.plan != before.plan or (memory.weights and memory.weights != before.weights):
+            self._check_switch(memory)
+        if memory.intent is not None and memory.intent != before.intent:
+            given = max(before.plan, before.intent.plan if before.intent is not None else 0)
+            if memory.intent.plan <= given:
+                raise Violation(f"plan {memory.intent.plan} of {memory.name} is given a second time")
+        if memory.candidate is not None and memory.candidate != before.candidate:
+            self._check_first_step(before, memory)
+        elif memory.candidate is not None and memory.phase != before.phase:
+            if STEPS.index(Phase(memory.phase)) != STEPS.index(Phase(before.phase)) + 1:
+                raise Violation(f"r{memory.candidate} in {memory.name} goes from {before.phase} to {memory.phase}")
+            if memory.phase == Phase.RELEASING:
+                self._check_evidence(before)
+        if before.phase == Phase.BAKING and memory.phase == Phase.RELEASED and before.intent is None:
+            self._check_bake(before)
+
+    def _check_first_step(self, before: EnvironmentStatus, memory: EnvironmentStatus) -> None:
+        """What is new is deployed; what is still there need only be checked."""
+        former = {e.release for e in (*before.draining, *before.warm)}
+        first = {Phase.DEPLOYING, Phase.CHECKING} if memory.candidate in former else {Phase.DEPLOYING}
+        if before.candidate is not None or memory.phase not in first:
+            raise Violation(f"r{memory.candidate} begins in {memory.name} as {memory.phase}, after r{before.candidate}")
+        if memory.candidate in memory.removing:
+            raise Violation(f"r{memory.candidate} begins in {memory.name} while it is being removed")
+
+    def _check_stable(self, before: EnvironmentStatus, memory: EnvironmentStatus) -> None:
+        """It changes only when a bake has ended well; in an environment that has none, with the first visitors."""
+        leaves = self.leaving is not None or self.deleting
+        if leaves or not any(e.name == memory.name for e in self.spec.environments):
+            return
+        if before.stable is None and before.candidate == memory.stable and before.phase == Phase.RELEASING:
+            self._check_switch(memory)
+        elif before.candidate != memory.stable or before.phase != Phase.BAKING or before.intent is not None:
+            raise Violation(f"stable of {memory.name} went from r{before.stable} to r{memory.stable} without a bake")
+
+    def _check_switch(self, memory: EnvironmentStatus) -> None:
+        """A switch that status calls done is one that visitors see."""
+        if not memory.weights:
+            raise Violation(f"{memory.name} says plan {memory.plan} is done, and nobody is served")
+        name, served = names.weights_route("sales", memory.name), memory.weights[0].release
+        written, found = self.routes.get(name), self.programmed.get(name)
+        if written is None or not self._leads(written[0], served, memory.plan):
+            raise Violation(f"{memory.name} says plan {memory.plan} is done, and the route is another one")
+        if not self.gateway_accepts or (self.now - written[2]).total_seconds() < 1:
+            raise Violation(f"{memory.name} says plan {memory.plan} is done, and the gateway has not accepted it")
+        view = self.views.get(memory.name)
+        if view is None or not view.seen or (view.plan, view.release) != (memory.plan, served):
+            raise Violation(f"{memory.name} says plan {memory.plan} is done, and nobody has seen it")
+        if found is None or not self._leads(found, served, memory.plan):
+            raise Violation(f"{memory.name} says plan {memory.plan} is done, and visitors find another one")
+
+    def _leads(self, route: dict, number: int, plan: int) -> bool:
+        served = {self._slot_of(backend)[1] for backend in routes.backends_of(route)}
+        return served == {number} and self._plan_of(route) == plan
+
+    def _check_evidence(self, before: EnvironmentStatus) -> None:
+        """Nobody is sent to a release on which no session was seen to work, or that is not whole."""
+        key = (before.name, before.candidate)
+        check = self.checks.get(key, CheckFacts())
+        worked = check.verdict is Verdict.PASS and check.samples >= SAMPLES
+        if not worked or check.finished_at < instant(before.phase_since):
+            raise Violation(f"r{before.candidate} in {before.name} is let go on, and no session worked on it")
+        self._check_whole(before, "is let go on")
+
+    def _check_bake(self, before: EnvironmentStatus) -> None:
+        """A bake ends well after its whole time, with a session that worked since it began, on ready replicas."""
+        record = self.releases.get((before.name, before.candidate))
+        if record is None:
+            return
+        began = instant(before.phase_since)
+        if (self.now - began).total_seconds() < seconds(record[0].plan.bake):
+            raise Violation(f"r{before.candidate} ended its bake too early")
+        check = self.checks.get((before.name, before.candidate), CheckFacts())
+        if check.verdict is not Verdict.PASS or check.finished_at < began:
+            raise Violation(f"r{before.candidate} ended its bake without a session that worked")
+        self._check_whole(before, "ended its bake")
+
+    def _check_whole(self, before: EnvironmentStatus, what: str) -> None:
+        record = self.releases.get((before.name, before.candidate))
+        for label in names.slot_labels(record[0].plan.slots if record else 0):
+            slot = (before.name, before.candidate, label)
+            if slot not in self.services or not self._slot_ready(slot):
+                raise Violation(f"r{before.candidate} {what} while {label} is away")

@@ -1,0 +1,88 @@
+"""Where visitors are sent: checked at every write to a route, against what is ready and what is persisted.
+
+New visits go to a release that can carry them. A page load of a browser whose release has left is a new visit; all
+else that carries the cookie of a pod goes to that very pod, for as long as there is one.
+"""
+
+import re
+
+from dataapp_operator.api.status import SCALE
+from dataapp_operator.plan import names, routes
+from tests.property.cluster import Violation, kind_of
+from tests.property.promises import Promises
+
+NEVER_PASS = {"crash", "session", "silent", "mute"}
+"""Kinds of images that nobody may ever be sent to."""
+
+
+class Visitors(Promises):
+    """Writes to routes."""
+
+    def _check_route_write(self, name: str, labels: dict, new: dict, old: dict | None) -> None:
+        if names.LABEL_RELEASE in labels:
+            self._check_pins(name, new)
+            return
+        backends = routes.backends_of(new)
+        if sum(backends.values()) != SCALE:
+            raise Violation(f"weights of {name} sum to {sum(backends.values())}")
+        old = old or self.deleted_routes.get(name)
+        moved = old is None or routes.backends_of(old) != backends
+        if moved and not self._backends_ready(new):
+            raise Violation(f"{name} is pointed at a release without a ready replica")
+        env = labels[names.LABEL_ENVIRONMENT]
+        memory = self.status.environment(env)
+        justified = {w.release for w in memory.weights} | ({memory.intent.switch_to} if memory.intent else set())
+        for backend in backends:
+            number = self._slot_of(backend)[1]
+            if number not in justified:
+                raise Violation(f"{name} sends people to r{number}, which the persisted status does not justify")
+            if number in memory.removing:
+                raise Violation(f"{name} sends people to r{number}, which is being removed")
+            if kind_of(self.images[(env, number)]) in NEVER_PASS:
+                raise Violation(f"people are sent to r{number}, which never passed its checks")
+            if moved and number != memory.stable and not self._slot_ready(self._slot_of(backend)):
+                raise Violation(f"{name} gives r{number} a share that its ready replicas cannot carry")
+            if moved and names.release("sales", env, number) not in self.routes:
+                raise Violation(f"{name} sends people to r{number}, whose cookies lead nowhere yet")
+            self.exposed.add((env, number))
+        self._check_pages(name, env, new)
+
+    def _check_pages(self, name: str, env: str, new: dict) -> None:
+        """Whose release has left gets the present one with the next page, and nobody else does."""
+        backends = routes.backends_of(new)
+        target = {self._slot_of(backend)[1] for backend in backends}
+        gone: set[int] = set()
+        for rule in new["rules"][:-1]:
+            sent = {backend["name"]: backend["weight"] for backend in rule["backendRefs"]}
+            if sent != backends:
+                raise Violation(f"{name} sends page loads elsewhere than new visits")
+            for match in rule["matches"]:
+                cookie = next(header["value"] for header in match["headers"] if header["name"] == "Cookie")
+                gone |= {int(number) for number in re.search(r"=\(\?:([0-9|]+)\)", cookie)[1].split("|")}
+        removing = self.status.environment(env).removing
+        there = {pod.slot[1] for pod in self.pods.values() if pod.slot[0] == env and not pod.over}
+        left = {n for e, n in self.exposed if e == env} & there - target - set(removing)
+        if not left <= gone:
+            raise Violation(f"a page load may still land on {sorted(left - gone)} of {env}, which has left")
+        if gone & target:
+            raise Violation(f"{name} treats whoever has {sorted(gone & target)} open as a stranger")
+
+    def _check_pins(self, name: str, new: dict) -> None:
+        """The cookie of a pod leads to that pod and to no other."""
+        for rule in new["rules"]:
+            for match in rule["matches"]:
+                for header in match.get("headers", ()):
+                    number, index = re.search(r"=(\d+)\\\.(\d+)", header["value"]).groups()
+                    led = [self._slot_of(backend["name"])[1:] for backend in rule["backendRefs"]]
+                    if led != [(int(number), f"s{index}")]:
+                        raise Violation(f"{name} leads whoever has r{number}, slot {index} open to {led}")
+
+    def _check_route_delete(self, name: str) -> None:
+        if name.endswith(".preview") or re.search(r"-\d+$", name):
+            env, number = name.removesuffix(".preview").rsplit("-", 2)[1:]
+            if int(number) not in self.status.environment(env).removing:
+                raise Violation(f"the route of {name} is deleted, and the persisted status does not say why")
+            return
+        memory = self.status.environment(name.rsplit("-", 1)[1])
+        if memory.weights or memory.intent:
+            raise Violation(f"{name} is deleted while the persisted status sends people through it")
