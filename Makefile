@@ -9,7 +9,7 @@ LABCMD = python3 -m lab
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: lab-up ## the main job, shown on a real cluster: two apps released, switched, and a broken one stopped
+demo: lab-up ## the main job, on a real cluster: from git push to a page, switched, stopped, and a bad one taken back
 	@$(RUN) python -m lab.demo
 
 test: lab-up check ## everything this machine can run; says what it skipped and why

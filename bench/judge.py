@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.chronicle import Moment, answered_by_a_release_that_left
-from bench.people import Stay
+from bench.people import THINGS, Stay
 from bench.plan import EMPTY_FOR, REASONS, Step
 from bench.report import Target
 from tests.harness.failures import Failure
@@ -85,6 +85,10 @@ class Evidence:
     """Per app: sessions that were dropped by a plain rolling update of it."""
     until_empty: float
     """Seconds from the last person's leaving until the last pod of an old release is gone."""
+    done: Mapping[str, int]
+    """How often people did each kind of thing, and it went well."""
+    deaths: tuple[int, int]
+    """Of the operator: planned, and seen."""
 
     def good_stays(self) -> list[Stay]:
         """The stays that must be without a fault."""
@@ -153,7 +157,10 @@ def judge(seen: Evidence) -> list[Target]:
         Target.at_least("releases made", seen.planned, len(seen.outcomes), "releases"),
         Target.exactly("releases that did not end as planned", 0, len(wrong), "releases"),
         Target.at_most("after the last has left: until old releases are gone", EMPTY_FOR + 30, seen.until_empty, "s"),
+        # What did not happen cannot have gone wrong. (A very short run ends before everybody has done everything.)
         Target.at_least("sessions that worked", 1, len([stay for stay in stays if stay.versions]), "sessions"),
+        Target.at_least("kinds of things that people did", len(THINGS), len(THINGS & {*seen.done}), ""),
+        Target.at_least("deaths of the operator", seen.deaths[0], seen.deaths[1], "deaths"),
         # Without this all zeros above would say nothing: a harness that is blind sees no drop either.
         *(
             Target.at_least(f"plain rolling update, {app}: dropped sessions", 1, seen.control.get(app, 0), "sessions")

@@ -18,6 +18,8 @@ from tests.harness.sessions import LiveSession
 
 PACE = 1.5
 """Seconds between two things a person does."""
+THINGS = frozenset({"inputs", "assets", "uploads", "downloads", "reloads", "second tabs", "times without network"})
+"""All that people do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,21 +89,26 @@ def evidence(told: Story, control: Crowd, planned: int) -> Evidence:
         gaps=told.watcher.gaps,
         control={app.name: dropped(control, app) for app in APPS},
         until_empty=round(told.until_empty, 1),
+        done=sum((person.done for person in told.here.people), Counter()),
+        deaths=(sum(bool(step.kill) for stream in told.streams for step in stream.steps), told.deaths.seen.total()),
     )
 
 
-def details(told: Story, seen: Evidence, seed: int) -> Json:
+def details(told: Story, control: Crowd, seen: Evidence, seed: int) -> Json:
     """What a reader of the file may ask next. Everything that went wrong is in it in words."""
-    done = sum((person.done for person in told.here.people), Counter[str]())
     faults = [f"{stay.app} r{stay.release}: {failure}" for stay in seen.good_stays() for failure in stay.failures]
     return {
         "seed": seed,
         "sessions": len(told.here.people),
         "seconds": round(told.seconds, 1),
-        "done": dict(done),
+        "done": dict(seen.done),
         "visits": sum(len(visits.loads) for visits in seen.visits),
         "visitsOnBrokenReleasesThatFailed": sum(len(v.failures) for v in seen.visits) - len(seen.failed_visits()),
         "cpuPressure": told.pressure,
+        "plainRollingUpdate": {
+            app: {"droppedSessions": seen.control[app], "failedVisits": prober.report.failed}
+            for app, prober in control.probers.items()
+        },
         "operatorKilled": dict(told.deaths.seen),
         "operatorAwayAtMost": round(told.deaths.longest, 1),
         "events": told.watcher.events,
@@ -132,7 +137,7 @@ async def run(number: int, sessions: int, seed: int) -> int:
         async with asyncio.timeout(_AT_MOST):
             told = await releases(place, steps, sessions, seed)
     seen = evidence(told, control, number)
-    more = details(told, seen, seed)
+    more = details(told, control, seen, seed)
     for wrong in more["wrong"][:_SHOWN]:
         print(f"WRONG {wrong}")
     if len(more["wrong"]) > _SHOWN:

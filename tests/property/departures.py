@@ -34,7 +34,8 @@ class Departures(Promises):
                 self._check_let_go(memory.name, number)
             listed = {(memory.name, e.release) for e in (*memory.draining, *memory.warm)}
             kept = {key: since for key, since in self.told.items() if key in listed or key[0] != memory.name}
-            self.told = dict.fromkeys(listed, self.now) | kept
+            whole = self.now.replace(microsecond=0)  # status counts in seconds
+            self.told = dict.fromkeys(listed, whole) | kept
 
     def _check_removal(self, key: tuple[str, int, str]) -> None:
         env, number, _ = key

@@ -7,7 +7,7 @@ import pytest
 
 from bench.chronicle import Moment
 from bench.judge import Broken, Evidence, Outcome, Visits, judge
-from bench.people import Stay
+from bench.people import THINGS, Stay
 from bench.plan import EMPTY_FOR, GOOD, Step
 from tests.harness.failures import Failure
 from tests.harness.returning import Load
@@ -50,6 +50,8 @@ CLEAN = Evidence(
     gaps=[],
     control={APP: 1},
     until_empty=12.0,
+    done=dict.fromkeys(THINGS, 1),
+    deaths=(1, 1),
 )
 
 
@@ -75,6 +77,8 @@ FAULTS: dict[str, Callable[[Evidence], Evidence]] = {
         seen, outcomes=[outcome(1), outcome(2, BREAKS, "Released")]
     ),
     "after the last has left: until old releases are gone": lambda seen: replace(seen, until_empty=EMPTY_FOR + 31),
+    "kinds of things that people did": lambda seen: replace(seen, done={"inputs": 5}),
+    "deaths of the operator": lambda seen: replace(seen, deaths=(2, 1)),
     "plain rolling update, sales: dropped sessions": lambda seen: replace(seen, control={}),
     "visits that began late (the machine was too busy to judge)": lambda seen: replace(
         seen, visits=[*seen.visits, visits(late=1)]

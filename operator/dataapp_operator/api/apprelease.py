@@ -103,7 +103,7 @@ class AppReleaseStatus(Model):
     sessions: int | None = None
     users_affected: int | None = Field(
         default=None,
-        description="Sessions that were open on it when it was taken back; absent where nobody could count.",
+        description="Sessions and requests that were open on it when it was taken back; absent where nobody could count.",
     )
     slots: tuple[SlotStatus, ...] = Field(
         default=(),

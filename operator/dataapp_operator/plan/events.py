@@ -88,8 +88,8 @@ def _note(spec: AppReleaseSpec, status: AppReleaseStatus, entry: TimelineEntry) 
             return f"{what}{of} failed and no visitor has seen it: {ended}"
         case Phase.ROLLED_BACK:
             count = status.users_affected
-            seen = "" if count is None else f" {count} session{'' if count == 1 else 's'} had it open."
-            return f"{what}{of} was taken back: {ended}{seen}"
+            seen = "" if count is None else f" ({count} session{'' if count == 1 else 's'} had it open)"
+            return f"{what}{of} was taken back{seen}: {ended}"
         case Phase.SUPERSEDED:
             return f"{what}{of} is given up: {ended}"
         case Phase.WARM:
