@@ -86,6 +86,7 @@ async def run(wanted: int, seed: int) -> int:
     stays: list[Stay] = []
     late = 0
     with Place.make() as place:
+        place.say_who_else_is_here()
         for app in (one for one in APPS if one.name in BREAKS):
             breaks = order(app.name, wanted)
             print(f"{app.name}: {', '.join(breaks)}", flush=True)

@@ -17,6 +17,7 @@ from lab.context import Lab
 from tests.harness.cluster import OUT, Json, Kube
 
 CONTAINER = "app"
+_SYSTEM = frozenset({"dataapp-system", "gateways", "kube-system", "lab"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,16 @@ class Place:
     def kubeconfig(self) -> Path:
         """For those who watch."""
         return self.kube.kubeconfig
+
+    def strangers(self) -> list[str]:
+        """Namespaces in which somebody else's pods run: their work takes time from what is measured here."""
+        words = self.kube.run("get", "pods", "-A", "-o", "jsonpath={.items[*].metadata.namespace}")
+        return sorted({*words.split()} - _SYSTEM - {self.namespace})
+
+    def say_who_else_is_here(self) -> None:
+        """A warning, in case."""
+        if strangers := self.strangers():
+            print(f"not alone on the cluster: {', '.join(strangers)}. A fault may be theirs", flush=True)
 
     def host(self, app: App) -> str:
         """Where visitors find it."""

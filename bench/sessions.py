@@ -46,6 +46,7 @@ class Story:
     until_empty: float
     pressure: str
     """For how much of the time something waited for a processor, as the kernel tells it."""
+    strangers: list[str]
 
 
 def _pressure() -> str:
@@ -69,11 +70,12 @@ async def releases(place: Place, steps: Mapping[str, list[Step]], sessions: int,
         async with crowd({app: place.host(app) for app in APPS}, who, seed=seed) as here:
             print(f"{len(here.people)} people are there", flush=True)
             await asyncio.gather(*(stream.rest() for stream in streams))
-            pressure = _pressure()
+            pressure, strangers = _pressure(), await asyncio.to_thread(place.strangers)
         left = time.monotonic()
         await asyncio.gather(*(stream.emptied() for stream in streams))
         until_empty = time.monotonic() - left
-    return Story(here, streams, watcher, deaths, time.monotonic() - began, until_empty, pressure)
+    seconds = time.monotonic() - began
+    return Story(here, streams, watcher, deaths, seconds, until_empty, pressure, strangers)
 
 
 def evidence(told: Story, control: Crowd, planned: int) -> Evidence:
@@ -105,6 +107,7 @@ def details(told: Story, control: Crowd, seen: Evidence, seed: int) -> Json:
         "visits": sum(len(visits.loads) for visits in seen.visits),
         "visitsOnBrokenReleasesThatFailed": sum(len(v.failures) for v in seen.visits) - len(seen.failed_visits()),
         "cpuPressure": told.pressure,
+        "strangers": told.strangers,
         "plainRollingUpdate": {
             app: {"droppedSessions": seen.control[app], "failedVisits": prober.report.failed}
             for app, prober in control.probers.items()
@@ -131,6 +134,7 @@ async def run(number: int, sessions: int, seed: int) -> int:
         return 2
     steps = plan(number, [app.name for app in APPS], seed=seed, silent=["websocket"])
     with Place.make() as place:
+        place.say_who_else_is_here()
         control = await rolling_update(place, APPS, seed=seed)
         lost = ", ".join(f"{app.name} {dropped(control, app)}" for app in APPS)
         print(f"a plain rolling update drops sessions: {lost}", flush=True)
