@@ -151,6 +151,17 @@ def test_a_deleted_app_ends_with_its_last_session_and_lets_nobody_new_in() -> No
     assert world.is_empty()
 
 
+def test_nobody_s_word_but_a_deletion_ends_a_session_on_a_warm_release() -> None:
+    world = released()
+    run_until(world, lambda: phase(world, 1) == "Warm")
+    world.end_sessions = True
+    for pod in world.pods.values():
+        if pod.slot[1] == 1:
+            pod.sessions, pod.quiet_since = 1, None
+    run_until(world, lambda: phase(world, 1) == "Draining")
+    assert sum(pod.sessions for pod in world.pods.values()) == 2
+
+
 def test_a_person_can_end_the_sessions_of_a_deleted_app_but_not_of_another() -> None:
     world = released()
     world.open_session()

@@ -59,7 +59,8 @@ def advance(scene: Scene, draft: Draft) -> None:
     _cool(scene, draft)
 
 
-def _over(scene: Scene, entry: Draining) -> bool:
+def _over(scene: Scene, entry: Draining | Warm) -> bool:
+    """Its stated end has come; or the app is to go, and a person does not want to wait for anybody."""
     return instant(entry.forced_at) <= scene.now or (scene.observed.departing and scene.observed.end_sessions)
 
 
@@ -124,7 +125,7 @@ def _cool(scene: Scene, draft: Draft) -> None:
             continue
         if entry.release not in over:
             draft.wake_at.append(instant(entry.until))
-        elif scene.now >= instant(entry.forced_at) or scene.observed.end_sessions or _quiet(scene, entry.release):
+        elif _over(scene, entry) or _quiet(scene, entry.release):
             draft.remove([entry.release])
         elif scene.sessions(entry.release):
             back = Draining(release=entry.release, since=timestamp(scene.now), forced_at=entry.forced_at)
