@@ -167,8 +167,16 @@ async def test_what_fails_in_its_bake_is_taken_back_and_the_record_and_the_event
     assert "serves everybody again" in told[-1]["note"]
     assert "RolledBack" in team.kube.run("describe", "dataapp", "app", "-n", team.namespace)
 
-    breaking_is_over = environment(app)["waitingFor"]["message"]
-    command = breaking_is_over[breaking_is_over.index("kubectl ") :].split()
+    settled = await asyncio.to_thread(
+        team.kube.wait,
+        "dataapp",
+        "app",
+        team.namespace,
+        lambda found: (environment(found).get("waitingFor") or {}).get("reason") == "ReleaseFailed",
+        what="it says how to try it again",
+    )
+    message = environment(settled)["waitingFor"]["message"]
+    command = message[message.index("kubectl ") :].split()
     team.kube.run(*command[1:])
     await asyncio.to_thread(team.wait_phase, "app", 3, "Baking")
 
