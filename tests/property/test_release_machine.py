@@ -247,7 +247,7 @@ def test_steady_state_writes_nothing() -> None:
 
 
 @settings(
-    max_examples=3000 if DEEP else 150,
+    max_examples=3000 if DEEP else 100,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
