@@ -44,8 +44,9 @@ def the_end(team: Team, name: str) -> Json:
     for record in team.kube.list("appreleases", team.namespace, f"dataapps.dev/app={name}"):
         status = record["status"]
         records[record["spec"]["number"]] = {
-            key: status.get(key) for key in ("phase", "reason", "message", "nextStep", "weight", "sessions", "slots")
+            key: status.get(key) for key in ("phase", "reason", "message", "weight", "sessions", "slots")
         } | {
+            "nextStep": (status.get("nextStep") or "").replace(f" {name} ", " NAME "),
             "timeline": [entry["phase"] for entry in status["timeline"]],
             "checks": [(check["name"], check["verdict"]) for check in status.get("checks") or []],
         }
