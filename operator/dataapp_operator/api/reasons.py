@@ -24,6 +24,10 @@ class Phase(StrEnum):
     RETIRED = "Retired"
 
 
+ENDS: frozenset[str] = frozenset({Phase.FAILED, Phase.ROLLED_BACK, Phase.SUPERSEDED, Phase.RETIRED})
+"""Nothing of such a release runs any more, and nothing more happens to it."""
+
+
 class Reason(StrEnum):
     """Why something is as it is."""
 

@@ -31,7 +31,7 @@ def choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
         else:
             draft.wait(hold.reason, hold.words, until=hold.until)
         return
-    failed = next((q for q in memory.quarantined if (q.image, q.config_hash) == content), None)
+    failed = next((q for q in memory.quarantined if desired.content(q) == content), None)
     if failed is not None and promotion.retries(scene) != failed.release:
         again = f"To try it once more as it is: {endings.retry_command(scene, failed.release)}"
         draft.wait(
@@ -78,16 +78,12 @@ def _move_away(scene: Scene, draft: Draft) -> bool:
     """
     memory = scene.memory
     spec, node = scene.spec(memory.stable), None if memory.stable is None else scene.on_cordoned_node(memory.stable)
-    if spec is None or node is None or any((q.image, q.config_hash) == _of(spec) for q in memory.quarantined):
+    if spec is None or node is None or any(desired.content(q) == desired.content(spec) for q in memory.quarantined):
         return False
-    if not _in_the_way(scene, draft, _of(spec)):
+    if not _in_the_way(scene, draft, desired.content(spec)):
         cause = f"the same as r{spec.number}, somewhere else: node {node} takes no new pods and may be emptied"
         _begin(scene, draft, spec.model_copy(update={"number": draft.last_number + 1, "cause": cause}))
     return True
-
-
-def _of(spec: AppReleaseSpec) -> tuple[str, str]:
-    return spec.image, spec.config_hash
 
 
 def supersede_if_stuck(scene: Scene, draft: Draft, number: int, earlier: str | None) -> None:
@@ -159,7 +155,7 @@ def _spec_for(scene: Scene, wish: Wish, *, last_number: int) -> AppReleaseSpec:
     own = {number: record.spec for (env, number), record in observed.releases.items() if env == scene.env}
     if wish.number is not None:
         spec = desired.release_spec(scene.app, wish, scene.environment, number=wish.number)
-        taken = desired.content(scene.memory.artefact(wish.number)) not in {None, _of(spec)} or _ended(
+        taken = desired.content(scene.memory.artefact(wish.number)) not in {None, desired.content(spec)} or _ended(
             scene, wish.number
         )
         if own.get(wish.number, spec) == spec and wish.number >= max(own, default=0) and not taken:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from dataapp_operator.api.apprelease import AppReleaseSpec, ProbePlan, ReleasePlan, RunPlan
 from dataapp_operator.api.base import API_VERSION
@@ -18,7 +18,7 @@ from dataapp_operator.plan.workload import owner
 
 if TYPE_CHECKING:
     from dataapp_operator.api.dataapp import AppSpec, Environment
-    from dataapp_operator.api.status import Artefact
+    from dataapp_operator.api.status import Artefact, Quarantined
     from dataapp_operator.plan.wishes import Wish
 
 
@@ -34,9 +34,15 @@ def config_hash(app: AppSpec) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
-def content(artefact: Artefact | None) -> tuple[str, str] | None:
-    """(image, config hash) of a live release."""
-    return None if artefact is None else (artefact.image, artefact.config_hash)
+@overload
+def content(of: None) -> None: ...
+@overload
+def content(of: Artefact | Quarantined | AppReleaseSpec) -> tuple[str, str]: ...
+@overload
+def content(of: Artefact | None) -> tuple[str, str] | None: ...
+def content(of: Artefact | Quarantined | AppReleaseSpec | None) -> tuple[str, str] | None:
+    """(image, config hash) of a release: live, failed or frozen."""
+    return None if of is None else (of.image, of.config_hash)
 
 
 def release_spec(app: str, wish: Wish, environment: Environment, *, number: int) -> AppReleaseSpec:

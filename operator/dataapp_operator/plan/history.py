@@ -8,7 +8,7 @@ tried again) stays whatever its age.
 from collections.abc import Iterator
 
 from dataapp_operator.api.environmentclass import Retention
-from dataapp_operator.api.reasons import Phase
+from dataapp_operator.api.reasons import ENDS
 from dataapp_operator.api.status import DataAppStatus, EnvironmentStatus
 from dataapp_operator.plan import names, upkeep
 from dataapp_operator.plan.actions import Action, Delete
@@ -18,7 +18,6 @@ BUILDS = 20
 """Builds of an app that are kept beside those that a record names."""
 AT_ONCE = 5
 """Objects that one pass deletes at the most."""
-_ENDED = {Phase.FAILED, Phase.ROLLED_BACK, Phase.SUPERSEDED, Phase.RETIRED}
 _BUILT = {"Succeeded", "Failed"}
 
 
@@ -55,7 +54,7 @@ def _needed(memory: EnvironmentStatus) -> set[int]:
 
 
 def _over(record: ReleaseFacts) -> bool:
-    return record.status.phase in _ENDED and not record.deleting
+    return record.status.phase in ENDS and not record.deleting
 
 
 def _most(observed: Observed, env: str) -> int:

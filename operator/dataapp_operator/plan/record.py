@@ -6,7 +6,7 @@ the operator forgets what it measured, the record does not.
 
 from dataapp_operator.api.apprelease import AppReleaseStatus, CheckStatus, SlotStatus, TimelineEntry
 from dataapp_operator.api.base import instant, seconds, timestamp
-from dataapp_operator.api.reasons import Phase, Reason
+from dataapp_operator.api.reasons import ENDS, Phase, Reason
 from dataapp_operator.api.status import SCALE, Draining
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.plan import names, upkeep
@@ -14,7 +14,6 @@ from dataapp_operator.plan.facts import CheckFacts
 from dataapp_operator.plan.scene import Draft, Scene
 
 MAX_TIMELINE = 32
-_ENDED = {Phase.FAILED, Phase.ROLLED_BACK, Phase.SUPERSEDED, Phase.RETIRED}
 
 
 def ended(scene: Scene, number: int, *, phase: Phase, reason: Reason, message: str, next_step: str) -> AppReleaseStatus:
@@ -70,7 +69,7 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
         "sessions": 0 if removed else before.sessions if leaving else scene.sessions(number) if counted else None,
         "summary": before.summary,
         "slots": ()
-        if removed or phase in _ENDED
+        if removed or phase in ENDS
         else before.slots  # being taken apart: what it was is of more interest than each step
         if leaving
         else tuple(SlotStatus(name=label, ready=slot.ready) for label, slot in scene.needed(number).items()),
