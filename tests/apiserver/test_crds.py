@@ -287,8 +287,13 @@ def test_short_names_and_the_category_find_the_kinds(kube, namespace, release):
 GATEWAY = GatewayRef(namespace="gateways", name="public", section_name="http")
 NOWHERE = {"app": "sales", "environment": "sandbox", "host": "sales.test-nowhere.localhost", "gateway": GATEWAY}
 ROUTES = {
-    "weights of one slot": routes.weights_spec(**NOWHERE, target=1, slots=1, leaving=(), plan=1),
-    "weights of three slots, two leaving": routes.weights_spec(**NOWHERE, target=3, slots=3, leaving=(2, 1), plan=9),
+    "weights of one slot": routes.weights_spec(**NOWHERE, shares={1: 1000}, slots={1: 1}, leaving=(), plan=1),
+    "weights of three slots, two leaving": routes.weights_spec(
+        **NOWHERE, shares={3: 1000}, slots={3: 3}, leaving=(2, 1), plan=9
+    ),
+    "weights of a canary's step": routes.weights_spec(
+        **NOWHERE, shares={3: 950, 4: 50}, slots={3: 2, 4: 3}, leaving=(2,), plan=9
+    ),
     "pins of two slots": routes.pins_spec(**NOWHERE, number=3, slots=2),
     "preview of eight slots": routes.preview_spec(**NOWHERE, number=3, slots=8),
     "any listener": routes.pins_spec(

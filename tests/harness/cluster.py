@@ -128,9 +128,11 @@ class Team:
         drain_max: str = "10m",
         empty_for: str = "5s",
         keep_warm: int = 0,
+        steps: list[Json] | None = None,
         app: Json | None = None,
     ) -> Json:
-        """A DataApp of one of the example images with short times."""
+        """A DataApp of one of the example images with short times. ``steps``: of a canary."""
+        strategy = {} if steps is None else {"strategy": "canary", "canary": {"steps": steps}}
         return {
             "apiVersion": "dataapps.dev/v1alpha1",
             "kind": "DataApp",
@@ -152,6 +154,7 @@ class Team:
                             "bake": bake,
                             "drain": {"max": drain_max, "emptyFor": empty_for},
                             "keepWarm": {"releases": keep_warm},
+                            **strategy,
                         },
                     }
                 ],
@@ -182,6 +185,20 @@ class Team:
         pod = self.kube.get("pod", image_key, self.namespace)
         assert pod is not None
         return f"http://{pod['status']['podIP']}:{port}"
+
+    def say(self, name: str, command: str, word: str) -> str:
+        """Say something to a release of the sandbox, and wait for the operator's answer."""
+        said = f"dataapps.dev/{command}=sandbox={word}"
+        self.kube.run("annotate", "dataapp", name, "-n", self.namespace, "--overwrite", said)
+
+        def answers(app: Json) -> list[str]:
+            found = environment(app).get("answers") or []
+            return [a["message"] for a in found if (a["command"], a["word"]) == (command, word)]
+
+        app = self.kube.wait(
+            "dataapp", name, self.namespace, lambda app: bool(answers(app)), what=f"{command} {word} is answered"
+        )
+        return answers(app)[0]
 
     def app(self, name: str) -> Json:
         """The DataApp as it is now."""

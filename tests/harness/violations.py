@@ -163,16 +163,29 @@ def switches_are_written_down_first(change: Change) -> Iterator[str]:
     if not view.is_weights_route(change.thing) or change.new is None:
         return
     app = view.owner(change.before, change.thing)
-    old = {view.release_of(change.before, service) for service in view.with_weight(change.old)}
-    new = {view.release_of(change.after, service) for service in view.with_weight(change.new)}
+    old, new = _shares(change.before, change.old), _shares(change.after, change.new)
     if new == old or app is None:
         return
     memory = view.environment(app, view.label(change.thing, view.ENVIRONMENT))
-    kept = {entry.get("release") for entry in memory.get("weights") or [] if entry.get("weight")}
+    kept = {entry.get("release"): entry["weight"] for entry in memory.get("weights") or [] if entry.get("weight")}
     intent, plan = memory.get("intent") or {}, view.plan_of(change.new)
-    if new == kept or (new == {intent.get("switchTo")} and plan == intent.get("plan")):
+    part = intent.get("weight")
+    meant = {intent.get("switchTo"): SCALE}
+    if part is not None:
+        meant = {memory.get("stable"): SCALE - part, intent.get("switchTo"): part}
+    if new == kept or (new == meant and plan == intent.get("plan")):
         return
-    yield f"it leads to {sorted(map(str, new))} by plan {plan}; the status says {intent or 'no intent'}"
+    yield f"it leads to {new} by plan {plan}; the status says {intent or 'no intent'}"
+
+
+def _shares(snapshot: Snapshot, route: Json | None) -> dict[int | None, int]:
+    """By release, its share of new visitors: what the last rule of a weights route says."""
+    shares: dict[int | None, int] = {}
+    for service, weight in (view.rules_of(route) or [{}])[-1].items() if route is not None else ():
+        if weight > 0:
+            number = view.release_of(snapshot, service)
+            shares[number] = shares.get(number, 0) + weight
+    return shares
 
 
 def ready_means_observed(change: Change) -> Iterator[str]:

@@ -41,8 +41,8 @@ MUTANTS = (
         5,
         GUARD,
         "baking.py",
-        old="    if scene.now >= deadline and _proved(scene, number, check) and scene.ready(number):\n",
-        new="    if _proved(scene, number, check) and scene.ready(number):\n",
+        old="    done = scene.now >= deadline and proved(scene, number, check) and scene.ready(number)\n",
+        new="    done = proved(scene, number, check) and scene.ready(number)\n",
         why="The first session that works ends the bake, and the old release begins to leave.",
     ),
     Mutant(
@@ -72,11 +72,12 @@ MUTANTS = (
     Mutant(
         5,
         PLANNED,
-        "switching.py",
-        old="    draft.update(intent=Intent(switch_to=number, plan=plan))\n",
-        new="    draft.update(intent=Intent(switch_to=number, plan=plan))\n"
+        "canary.py",
+        old="    draft.update(intent=intent, step=None if not steps else step if partly else len(steps))\n",
+        new="    draft.update(intent=intent, step=None if not steps else step if partly else len(steps))\n"
+        "    from dataapp_operator.plan import switching\n\n"
         "    then = Scene(scene.observed, scene.environment, scene.cls, draft.memory, scene.host, scene.code)\n"
-        "    _switched(then, draft, number)\n",
+        "    switching._switched(then, draft, number)\n",
         why="A switch that is only planned is taken for one that was seen.",
     ),
 )

@@ -9,15 +9,47 @@ _WAIT = (
     '        draft.wait(Reason.CHECKING, "opening real sessions on it",'
     " until=scene.now + timedelta(seconds=CHECK_DEADLINE))\n"
 )
-_ADVANCE = "        phases.advance(scene, draft, scene.memory.candidate, gateway)\n"
+_ADVANCE = "            phases.advance(scene, draft, scene.memory.candidate, gateway)\n"
 
 MUTANTS = (
     Mutant(
         6,
         GUARD,
+        "canary.py",
+        old="    held = at_once or (scene.now >= deadline and (not step.pause or commands.resumed(scene, index)))\n",
+        new="    held = at_once or not step.pause or commands.resumed(scene, index)\n",
+        why="A step is not held: the next one comes with the first session that works.",
+    ),
+    Mutant(
+        6,
+        GUARD,
+        "canary.py",
+        old="    held = at_once or (scene.now >= deadline and (not step.pause or commands.resumed(scene, index)))\n",
+        new="    held = at_once or scene.now >= deadline\n",
+        why="A pausing step does not wait for a person.",
+    ),
+    Mutant(
+        6,
+        GUARD,
+        "canary.py",
+        old="    if held and not commands.paused(scene) and baking.proved(scene, number, check) and scene.ready(number):\n",
+        new="    if held and baking.proved(scene, number, check) and scene.ready(number):\n",
+        why="A release that a person has paused takes its next step.",
+    ),
+    Mutant(
+        6,
+        SWAPPED,
+        "canary.py",
+        old="len(spec.plan.steps) if at_once else index + 1, within=within)\n",
+        new="index + 1 if at_once else len(spec.plan.steps), within=within)\n",
+        why="Steps are left out where nobody said so, and taken where a person left them out.",
+    ),
+    Mutant(
+        6,
+        GUARD,
         "phases.py",
         old=_ENTER + _WAIT,
-        new="        switching.begin(scene, draft, number)\n",
+        new="        canary.intend(scene, draft, number, None, within=30)\n",
         why="What runs is released: the checks are left out.",
     ),
     Mutant(
@@ -45,9 +77,10 @@ MUTANTS = (
         PLANNED,
         "environment.py",
         old=_ADVANCE,
-        new=_ADVANCE + "        if draft.memory.candidate is not None and draft.memory.phase != scene.memory.phase:\n"
-        "            then = Scene(scene.observed, scene.environment, cls, draft.memory, scene.host, scene.code)\n"
-        "            phases.advance(then, draft, draft.memory.candidate, gateway)\n",
+        new=_ADVANCE
+        + "            if draft.memory.candidate is not None and draft.memory.phase != scene.memory.phase:\n"
+        "                then = Scene(scene.observed, scene.environment, cls, draft.memory, scene.host, scene.code)\n"
+        "                phases.advance(then, draft, draft.memory.candidate, gateway)\n",
         why="A step that is only planned is followed by the next in the same pass.",
     ),
     Mutant(

@@ -3,6 +3,7 @@
 from tests.mutants.mutant import GUARD, PLANNED, SWAPPED, Mutant
 
 _ABLE = "    able = scene.any_ready(number) if number == scene.memory.stable else scene.ready(number)\n"
+_DECIDED = "    draft.update(intent=intent, step=None if not steps else step if partly else len(steps))\n"
 _DRAINED = '            draft.notes.append(f"{scene.env}: r{entry.release} has drained")\n'
 
 MUTANTS = (
@@ -10,8 +11,8 @@ MUTANTS = (
         1,
         GUARD,
         "upkeep.py",
-        old="    if scene.memory.intent is not None and not (able and pinned):\n",
-        new="    if scene.memory.intent is not None and not pinned:\n",
+        old="    if scene.memory.intent is not None and not able:\n",
+        new="    if scene.memory.intent is not None and name not in scene.observed.routes:\n",
         why="A release that lost its replicas after the switch was decided gets all visitors nevertheless.",
     ),
     Mutant(
@@ -52,10 +53,10 @@ MUTANTS = (
     Mutant(
         2,
         PLANNED,
-        "switching.py",
-        old="    draft.update(intent=Intent(switch_to=number, plan=plan))\n",
-        new="    share = (Weight(release=number, weight=SCALE),)\n"
-        "    draft.update(intent=Intent(switch_to=number, plan=plan), weights=share)\n",
+        "canary.py",
+        old=_DECIDED,
+        new=_DECIDED + "    from dataapp_operator.api.status import Weight\n\n"
+        "    draft.update(weights=(Weight(release=number, weight=SCALE),))\n",
         why="The share is noted with the plan, before a gateway has given it and whatever becomes of the replicas.",
     ),
     Mutant(
@@ -67,11 +68,27 @@ MUTANTS = (
         why="Three slots share 999 of 1000.",
     ),
     Mutant(
+        2,
+        SWAPPED,
+        "upkeep.py",
+        old="    return {memory.stable: SCALE - intent.weight, intent.switch_to: intent.weight}\n",
+        new="    return {memory.stable: intent.weight, intent.switch_to: SCALE - intent.weight}\n",
+        why="The new release gets the share that was meant to stay with the old one.",
+    ),
+    Mutant(
+        9,
+        GUARD,
+        "upkeep.py",
+        old="    return numbers - shares(memory).keys()\n",
+        new="    return numbers - {max(shares(memory), default=0)}\n",
+        why="At a step of a canary, a reload takes whoever is on the old release to another one.",
+    ),
+    Mutant(
         3,
         SWAPPED,
         "routes.py",
-        old="    share, rest = divmod(SCALE, slots)\n",
-        new="    rest, share = divmod(SCALE, slots)\n",
+        old="    share, rest = divmod(whole, slots)\n",
+        new="    rest, share = divmod(whole, slots)\n",
         why="Quotient and rest change places: two slots get one each.",
     ),
     Mutant(

@@ -25,9 +25,10 @@ MUTANTS = (
     Mutant(
         10,
         PLANNED,
-        "switching.py",
-        old="    draft.update(intent=Intent(switch_to=number, plan=plan))\n",
-        new="    draft.update(intent=Intent(switch_to=number, plan=plan))\n"
+        "canary.py",
+        old="    draft.update(intent=intent, step=None if not steps else step if partly else len(steps))\n",
+        new="    draft.update(intent=intent, step=None if not steps else step if partly else len(steps))\n"
+        "    from dataapp_operator.plan import upkeep\n\n"
         "    then = Scene(scene.observed, scene.environment, scene.cls, draft.memory, scene.host, scene.code)\n"
         "    if scene.cls is not None:\n"
         "        upkeep.ensure_weights(then, draft, scene.cls)\n",

@@ -37,7 +37,23 @@ def kind_of(image_name: str) -> str:
     return re.match(r"lab/([a-z]+)-", image_name).group(1)
 
 
-def spec(image_name: str, *, environments: int = 1, slots: int = 2, warm: int = 0, manual: bool = False) -> DataAppSpec:
+STEPS = (
+    {"weight": 10, "hold": "10s"},
+    {"weight": 40, "hold": "6s", "pause": True},
+    {"weight": 70, "hold": "0s"},
+)
+"""The steps of a canary here."""
+
+
+def spec(
+    image_name: str,
+    *,
+    environments: int = 1,
+    slots: int = 2,
+    warm: int = 0,
+    manual: bool = False,
+    canary: bool = False,
+) -> DataAppSpec:
     """A DataApp of one framework with short times. ``manual``: a person promotes to all environments but the first."""
     promotion = {"promotion": {"mode": "manual"}} if manual else {}
     policy = {
@@ -45,6 +61,8 @@ def spec(image_name: str, *, environments: int = 1, slots: int = 2, warm: int = 
         "drain": {"max": "10m", "emptyFor": "20s"},
         "keepWarm": {"releases": warm, "for": "5m"},
     }
+    if canary:
+        policy |= {"strategy": "canary", "canary": {"steps": list(STEPS)}}
     return DataAppSpec.model_validate(
         {
             "image": image_name,
@@ -130,6 +148,9 @@ class Cluster:
     retry: str = ""
     """The annotation by which a person wants a failed release tried again."""
     end_sessions: bool = False
+    commands: dict[str, str] = field(default_factory=dict)
+    """The annotations by which a person speaks to single releases, by command."""
+    suspended: bool = False
     gone: bool = False
     """The app's own object is deleted."""
     budgets: dict[str, str] = field(default_factory=dict)

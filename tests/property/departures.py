@@ -17,7 +17,7 @@ from dataapp_operator.plan.actions import Delete
 from tests.property.cluster import Pod, Violation
 from tests.property.promises import Promises
 
-OVER = {"Failed", "RolledBack", "Superseded", "Retired"}
+OVER = {"Failed", "RolledBack", "Superseded", "Aborted", "Retired"}
 
 
 @dataclass

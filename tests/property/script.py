@@ -12,12 +12,15 @@ from collections.abc import Iterator
 from hypothesis import strategies as st
 
 from dataapp_operator.api.reasons import Phase
+from dataapp_operator.plan.commands import ABORT, COMMANDS, RESTART, ROLLBACK
 from tests.property.world import KINDS, World, fresh, image
 
 # Records are not in it: without one, what is missing cannot be made again (tests/unit/test_plan_record.py has each phase).
 HANDS = ("evict", "give up", "replicaset", "service", "route")
-HARM = {*HANDS, "crash", "flap"}
+HARM = {*HANDS, "crash", "flap", ABORT, ROLLBACK}
 """What may rightly make the operator take a release back that works."""
+PATIENCE = 20
+"""Seconds after which somebody looks at status, and does what it says that a person has to."""
 _EVENTS = st.one_of(
     st.tuples(st.just("push"), st.sampled_from(KINDS)),
     st.tuples(st.just("push"), st.sampled_from(["good", "good", "good", "late"])),
@@ -31,6 +34,8 @@ _EVENTS = st.one_of(
     st.tuples(st.sampled_from(HANDS), st.integers(0, 9)),
     st.tuples(st.sampled_from(["crash", "flap", "flap"]), st.integers(0, 9)),
     st.tuples(st.sampled_from(["retry", "promote", "promote"]), st.integers(0, 9)),
+    st.tuples(st.sampled_from(COMMANDS), st.integers(0, 9)),
+    st.tuples(st.sampled_from(["take back", "take back", "suspend", *["unsuspend"] * 3]), st.sampled_from(COMMANDS)),
     st.tuples(st.sampled_from(["cordon", "uncordon"]), st.sampled_from(["node-a", "node-b"])),
     st.tuples(st.sampled_from(["open", "open", "cling", "close", "blink"]), st.none()),
     st.tuples(st.sampled_from(["refuse", "stale", "accept", "full", "room", "deaf", "hear"]), st.none()),
@@ -38,14 +43,20 @@ _EVENTS = st.one_of(
 )
 _PLOTS = (
     (("push", "good"), ("run", 60)),
-    (("accept", None), ("room", None), ("push", "good"), ("run", 60), ("back", 0), ("run", 5)),
-    (("accept", None), ("room", None), ("open", None), ("push", "good"), ("run", 40), ("back", 0), ("run", 10)),
+    (("accept", None), ("room", None), ("push", "good"), ("run", 60), ("run", 60), ("back", 0), ("run", 5)),
+    (("accept", None), ("room", None), ("open", None), ("push", "good"), ("run", 60), ("back", 0), ("run", 10)),
     (("cling", None), ("push", "good"), ("run", 60), ("away", 700.0)),
     (("push", "good"), ("run", 8)),
     (("push", "late"), ("run", 20)),
     (("full", None), ("push", "good"), ("run", 5), ("push", "good"), ("room", None)),
     (("push", "good"), ("stale", None), ("run", 20)),
     (("promote", 0), ("run", 20)),
+    (("push", "good"), ("run", 20), ("pause", 0), ("run", 20), ("take back", "pause")),
+    (("accept", None), ("push", "good"), ("run", 20), ("abort", 0), ("run", 20)),
+    (("accept", None), ("room", None), ("push", "good"), ("run", 20), ("promote-full", 0), ("run", 60)),
+    (("accept", None), ("room", None), ("push", "good"), ("run", 60), ("run", 60), ("rollback", 0), ("run", 60)),
+    (("accept", None), ("room", None), ("run", 60), ("restart", 0), ("run", 60)),
+    (("accept", None), ("run", 60), ("suspend", "all"), ("push", "good"), ("run", 5), ("unsuspend", "all")),
 )
 """What events alone seldom lead to. Whatever comes before and after is still up to chance."""
 _ENDS = (
@@ -57,26 +68,34 @@ _ENDS = (
 )
 SCRIPTS = st.builds(
     lambda scenes, end: [event for scene in (*scenes, end) for event in scene],
-    st.lists(st.one_of(_EVENTS.map(lambda event: (event,)), st.sampled_from(_PLOTS)), min_size=12, max_size=40),
+    st.lists(
+        st.one_of(st.sampled_from(_PLOTS), _EVENTS.map(lambda event: (event,)), st.sampled_from(_PLOTS)),
+        min_size=12,
+        max_size=30,
+    ),
     st.sampled_from(_ENDS),
 )
-WAYS = st.tuples(st.integers(1, 2), st.integers(1, 3), st.sampled_from([0, 1, 1, 2]), st.booleans())
-"""Environments, slots, releases kept warm, and whether a person promotes to the second environment."""
-PLACES = ("baking", "rolled back", "warm", "returning", "removing", "deleting with stable")
+Way = tuple[int, int, int, bool, bool]
+WAYS = st.tuples(st.integers(1, 2), st.integers(1, 3), st.sampled_from([0, 1, 1, 2]), st.booleans(), st.booleans())
+"""Environments, slots, releases kept warm, whether a person promotes to the second environment, and steps on the way."""
+PLACES = (
+    *("stepping", "aborted", "gone back", "restarted", "paused", "suspended"),
+    *("baking", "rolled back", "warm", "returning", "removing", "deleting with stable"),
+)
 """Where it is interesting: a script that seldom comes there proves little."""
 
 
 @functools.cache
-def _begun(environments: int, slots: int, warm: int, *, manual: bool) -> World:
-    world = fresh(environments=environments, slots=slots, warm=warm, manual=manual)
+def _begun(environments: int, slots: int, warm: int, *, manual: bool, canary: bool) -> World:
+    world = fresh(environments=environments, slots=slots, warm=warm, manual=manual, canary=canary)
     world.settle()
     return world
 
 
-def begin(way: tuple[int, int, int, bool]) -> World:
+def begin(way: Way) -> World:
     """A world whose first release serves."""
-    environments, slots, warm, manual = way
-    return copy.deepcopy(_begun(environments, slots, warm, manual=manual))
+    environments, slots, warm, manual, canary = way
+    return copy.deepcopy(_begun(environments, slots, warm, manual=manual, canary=canary))
 
 
 def play(world: World, script: list[tuple[str, object]]) -> tuple[list[str], set[str]]:
@@ -99,7 +118,17 @@ def places(world: World) -> Iterator[str]:
         yield "rolled back"
     if any(status.phase == Phase.SUPERSEDED for _, status, _ in world.releases.values()):
         yield "superseded"
+    if any(status.phase == Phase.ABORTED for _, status, _ in world.releases.values()):
+        yield "aborted"
+    if any("restarted" in (spec.cause or "") for spec, _, _ in world.releases.values()):
+        yield "restarted"
     for env in world.status.environments:
+        if env.phase == Phase.RELEASING and env.intent is None:
+            yield "stepping"
+        if any("going back" in answer.message for answer in env.answers):
+            yield "gone back"
+        if env.waiting_for is not None and env.waiting_for.reason in {"Paused", "Suspended"}:
+            yield env.waiting_for.reason.lower()
         if env.phase == Phase.BAKING:
             yield "baking"
         if env.warm:
@@ -122,12 +151,20 @@ def happen(world: World, images: list[str], what: str, value: object) -> None:
     match what:
         case "push" | "burst" | "again" | "back" | "promote" | "retry" | "delete" | "end sessions":
             _ask(world, images, what, value, number)
+        case _ if what in COMMANDS:
+            _say(world, what, number)
+        case "take back":
+            world.commands.pop(str(value), None)
+        case "suspend" | "unsuspend":
+            world.suspended = what == "suspend"
         case "tick":
             world.tick(float(value))  # type: ignore[arg-type]
         case "run":
             for _ in range(0, number, 2):
                 world.reconcile()
                 world.tick(2)
+                if number > PATIENCE:
+                    world.follow_advice()
         case "die":
             world.reconcile(die_after=number)
         case "away":
@@ -155,6 +192,20 @@ def happen(world: World, images: list[str], what: str, value: object) -> None:
             world.fronts_answer = what == "hear"
         case _:
             world.meddle(what, number)
+
+
+def _say(world: World, command: str, number: int) -> None:
+    """A person says something to the release on its way (or to the one that serves), or to one that they imagine."""
+    said = []
+    for env in world.status.environments:
+        means = env.candidate if env.candidate is not None and command not in {ROLLBACK, RESTART} else env.stable
+        word = str(means if number < 7 and means is not None else number)
+        if command == "resume":
+            word += f".{env.step or 0}"
+        if command == "rollback" and number % 3 == 2:
+            word += f":{number}"
+        said.append(f"{env.name}={word}" + ("@again" if number % 2 else ""))
+    world.commands[command] = ",".join(said)
 
 
 def _ask(world: World, images: list[str], what: str, value: object, number: int) -> None:

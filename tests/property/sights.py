@@ -52,6 +52,8 @@ class Sights(Cluster):
             held=self.held,
             retry=self.retry,
             end_sessions=self.end_sessions,
+            commands=dict(self.commands),
+            suspended=self.suspended,
             budgets={name: ObjectFacts(name=name, uid=uid, resource_version="1") for name, uid in self.budgets.items()},
             cordoned=frozenset(self.cordoned),
         )

@@ -26,7 +26,7 @@ class SlowWork(Cluster):
                 route = self.programmed.get(names.weights_route("sales", work.environment))
                 seen = (
                     route is not None
-                    and all(self._slot_of(b)[1] == work.number for b in routes.backends_of(route))
+                    and all(self._slot_of(b)[1] in (work.among or {work.number}) for b in routes.backends_of(route))
                     and self._plan_of(route) == work.plan
                     and self._backends_ready(route) > 0
                 )
@@ -45,7 +45,8 @@ class SlowWork(Cluster):
     def _check(self, work: StartCheck) -> None:
         key = (work.environment, work.number)
         behaviour = kind_of(self.images[key])
-        baking = self.status.environment(work.environment).phase == Phase.BAKING
+        memory = self.status.environment(work.environment)
+        baking = memory.phase in {Phase.RELEASING, Phase.BAKING} and memory.intent is None
         verdict = {
             "good": Verdict.PASS,
             "late": Verdict.FAIL if baking else Verdict.PASS,

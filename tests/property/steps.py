@@ -1,8 +1,11 @@
 """The steps of a release: one at a time, each with its evidence, each seen before it is believed."""
 
+import re
+
 from dataapp_operator.api.base import instant, seconds
+from dataapp_operator.api.dataapp import CanaryStep
 from dataapp_operator.api.reasons import Phase
-from dataapp_operator.api.status import EnvironmentStatus
+from dataapp_operator.api.status import SCALE, EnvironmentStatus, Weight
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.plan import names, routes
 from dataapp_operator.plan.facts import CheckFacts
@@ -33,8 +36,58 @@ class Steps(Promises):
                 raise Violation(f"r{memory.candidate} in {memory.name} goes from {before.phase} to {memory.phase}")
             if memory.phase == Phase.RELEASING:
                 self._check_evidence(before)
+                self._check_first_share(memory)
+            if memory.phase == Phase.BAKING and memory.weights != (Weight(release=memory.candidate, weight=SCALE),):
+                raise Violation(f"r{memory.candidate} in {memory.name} bakes, and not everybody comes to it")
+        elif memory.candidate is not None and memory.phase == Phase.RELEASING and memory.step != before.step:
+            self._check_next_share(before, memory)
         if before.phase == Phase.BAKING and memory.phase == Phase.RELEASED and before.intent is None:
             self._check_bake(before)
+
+    def _canary(self, memory: EnvironmentStatus) -> tuple[CanaryStep, ...]:
+        record = self.releases.get((memory.name, memory.candidate))
+        return record[0].plan.steps if record is not None else ()
+
+    def _said(self, command: str, memory: EnvironmentStatus) -> str:
+        """What a person says with a command to the release on its way; empty, if it means another or none."""
+        found = re.search(rf"\b{memory.name}=({memory.candidate}\b[^,@]*)", self.commands.get(command, ""))
+        return found[1] if found else ""
+
+    def _check_first_share(self, memory: EnvironmentStatus) -> None:
+        """A canary begins with its first step; all at once come to what has none, is the first, or comes back."""
+        steps, intent = self._canary(memory), memory.intent
+        former = {e.release for e in (*memory.draining, *memory.warm)}
+        if not steps or memory.stable is None or memory.candidate in former or self._said("promote-full", memory):
+            return
+        if intent.weight is None and not any(
+            self._slot_ready(slot) for slot in self.services if slot[:2] == (memory.name, memory.stable)
+        ):
+            return
+        if (memory.step, intent.weight) != (0, steps[0].weight * 10):
+            raise Violation(f"r{memory.candidate} in {memory.name} begins with step {memory.step}, {intent.weight}")
+
+    def _check_next_share(self, before: EnvironmentStatus, memory: EnvironmentStatus) -> None:
+        """One step further, or to the end where a person said so: after its time, with a session that worked in it."""
+        steps, intent = self._canary(memory), memory.intent
+        if memory.step not in {before.step + 1, len(steps)} or before.intent is not None or intent is None:
+            raise Violation(f"r{memory.candidate} in {memory.name} goes from step {before.step} to {memory.step}")
+        weight = steps[memory.step].weight * 10 if memory.step < len(steps) else None
+        if intent.switch_to != memory.candidate or intent.weight != weight:
+            raise Violation(f"r{memory.candidate} in {memory.name} gets {intent.weight} in step {memory.step}")
+        began, step = instant(before.phase_since), steps[before.step]
+        if not self._said("promote-full", before):
+            if memory.step != before.step + 1:
+                raise Violation(f"r{memory.candidate} in {memory.name} leaves steps out, and nobody said so")
+            if (self.now - began).total_seconds() < seconds(step.hold):
+                raise Violation(f"r{memory.candidate} in {memory.name} leaves step {before.step} too early")
+            if step.pause and self._said("resume", before) != f"{before.candidate}.{before.step}":
+                raise Violation(f"r{memory.candidate} in {memory.name} goes on from a pause, and nobody said so")
+        if self._said("pause", before):
+            raise Violation(f"r{memory.candidate} in {memory.name} takes a step, and is paused")
+        check = self.checks.get((before.name, before.candidate), CheckFacts())
+        if check.verdict is not Verdict.PASS or check.finished_at < began:
+            raise Violation(f"r{memory.candidate} in {memory.name} takes a step without a session that worked")
+        self._check_whole(before, "takes a step")
 
     def _check_first_step(self, before: EnvironmentStatus, memory: EnvironmentStatus) -> None:
         """What is new is deployed; what is still there need only be checked."""
@@ -59,21 +112,24 @@ class Steps(Promises):
         """A switch that status calls done is one that visitors see."""
         if not memory.weights:
             raise Violation(f"{memory.name} says plan {memory.plan} is done, and nobody is served")
-        name, served = names.weights_route("sales", memory.name), memory.weights[0].release
+        name, served = names.weights_route("sales", memory.name), {w.release: w.weight for w in memory.weights}
         written, found = self.routes.get(name), self.programmed.get(name)
         if written is None or not self._leads(written[0], served, memory.plan):
             raise Violation(f"{memory.name} says plan {memory.plan} is done, and the route is another one")
         if not self.gateway_accepts or (self.now - written[2]).total_seconds() < 1:
             raise Violation(f"{memory.name} says plan {memory.plan} is done, and the gateway has not accepted it")
         view = self.views.get(memory.name)
-        if view is None or not view.seen or (view.plan, view.release) != (memory.plan, served):
+        if view is None or not view.seen or view.plan != memory.plan or view.release not in served:
             raise Violation(f"{memory.name} says plan {memory.plan} is done, and nobody has seen it")
         if found is None or not self._leads(found, served, memory.plan):
             raise Violation(f"{memory.name} says plan {memory.plan} is done, and visitors find another one")
 
-    def _leads(self, route: dict, number: int, plan: int) -> bool:
-        served = {self._slot_of(backend)[1] for backend in routes.backends_of(route)}
-        return served == {number} and self._plan_of(route) == plan
+    def _leads(self, route: dict, shares: dict[int, int], plan: int) -> bool:
+        found: dict[int, int] = {}
+        for backend, weight in routes.backends_of(route).items():
+            number = self._slot_of(backend)[1]
+            found[number] = found.get(number, 0) + weight
+        return found == shares and self._plan_of(route) == plan
 
     def _check_evidence(self, before: EnvironmentStatus) -> None:
         """Nobody is sent to a release on which no session was seen to work, or that is not whole."""
@@ -95,6 +151,8 @@ class Steps(Promises):
         check = self.checks.get((before.name, before.candidate), CheckFacts())
         if check.verdict is not Verdict.PASS or check.finished_at < began:
             raise Violation(f"r{before.candidate} ended its bake without a session that worked")
+        if self._said("pause", before):
+            raise Violation(f"r{before.candidate} ended its bake, and is paused")
         self._check_whole(before, "ended its bake")
 
     def _check_whole(self, before: EnvironmentStatus, what: str) -> None:

@@ -6,7 +6,7 @@ else that carries the cookie of a pod goes to that very pod, for as long as ther
 
 import re
 
-from dataapp_operator.api.status import SCALE
+from dataapp_operator.api.status import SCALE, EnvironmentStatus
 from dataapp_operator.plan import names, routes
 from tests.property.cluster import Violation, kind_of
 from tests.property.promises import Promises
@@ -31,6 +31,7 @@ class Visitors(Promises):
             raise Violation(f"{name} is pointed at a release without a ready replica")
         env = labels[names.LABEL_ENVIRONMENT]
         memory = self.status.environment(env)
+        self._check_shares(name, memory, backends)
         justified = {w.release for w in memory.weights} | ({memory.intent.switch_to} if memory.intent else set())
         for backend in backends:
             number = self._slot_of(backend)[1]
@@ -46,6 +47,18 @@ class Visitors(Promises):
                 raise Violation(f"{name} sends people to r{number}, whose cookies lead nowhere yet")
             self.exposed.add((env, number))
         self._check_pages(name, env, new)
+
+    def _check_shares(self, name: str, memory: EnvironmentStatus, backends: dict[str, int]) -> None:
+        """A release that is on its way has the share that was decided, and the rest stays with what is stable."""
+        intent, shares = memory.intent, {}
+        for backend, weight in backends.items():
+            number = self._slot_of(backend)[1]
+            shares[number] = shares.get(number, 0) + weight
+        part = None if intent is None else intent.weight
+        if part is not None and shares != {memory.stable: SCALE - part, intent.switch_to: part}:
+            raise Violation(f"{name} shares visitors as {shares}, and {part} to r{intent.switch_to} was decided")
+        if intent is not None and part is None and set(shares) != {intent.switch_to}:
+            raise Violation(f"{name} sends people to {sorted(shares)}, and all to r{intent.switch_to} was decided")
 
     def _check_pages(self, name: str, env: str, new: dict) -> None:
         """Whose release has left gets the present one with the next page, and nobody else does."""

@@ -5,6 +5,7 @@ pass begins with nothing but what was written. Every call is checked against the
 The proof that a real cluster behaves like this is in ``tests/apiserver`` and ``tests/e2e``.
 """
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -111,6 +112,7 @@ class World(Sights, Calls, Memory, SlowWork, People):
         for _ in range(steps):
             before = self.calls
             self.reconcile()
+            self.follow_advice()
             wake = self._last_plan.requeue_after if self._last_plan else None
             quiet = quiet + 1 if self.calls == before else 0
             if quiet > 6 and wake is None:
@@ -118,6 +120,13 @@ class World(Sights, Calls, Memory, SlowWork, People):
             # Nothing moves but the clock: go to the moment the machine waits for.
             self.tick(max(2.0, wake) if quiet > 6 and wake is not None else 2.0)
         raise Violation(f"it never comes to rest: {self.history[-6:]}")
+
+    def follow_advice(self) -> None:
+        """A person does what status says that a pausing step waits for."""
+        for env in self.status.environments:
+            said = re.search(r"dataapps.dev/(resume)=(\S+)$", env.waiting_for.message) if env.waiting_for else None
+            if said is not None:
+                self.commands[said[1]] = said[2]
 
     def end(self) -> dict[str, tuple[str | None, str | None]]:
         """Per environment: what serves, and how the newest release there ended. Independent of numbers."""
@@ -131,9 +140,18 @@ class World(Sights, Calls, Memory, SlowWork, People):
         return out
 
 
-def fresh(kind: str = "good", *, environments: int = 1, slots: int = 2, warm: int = 0, manual: bool = False) -> World:
+def fresh(
+    kind: str = "good",
+    *,
+    environments: int = 1,
+    slots: int = 2,
+    warm: int = 0,
+    manual: bool = False,
+    canary: bool = False,
+) -> World:
     """A world with one new app."""
-    return World(spec=spec(image(kind, 1), environments=environments, slots=slots, warm=warm, manual=manual))
+    wanted = spec(image(kind, 1), environments=environments, slots=slots, warm=warm, manual=manual, canary=canary)
+    return World(spec=wanted)
 
 
 def copy_pod(pod: Pod) -> Pod:

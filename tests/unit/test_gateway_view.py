@@ -38,14 +38,20 @@ async def gateway(*answers: tuple[int, str, str]) -> AsyncIterator[tuple[int, li
         await runner.cleanup()
 
 
-async def look(port: int, *, timeout: float = 5.0, needed: int = 3) -> GatewayView:  # noqa: ASYNC109
+async def look(
+    port: int,
+    *,
+    timeout: float = 5.0,  # noqa: ASYNC109
+    needed: int = 3,
+    releases: tuple[int, ...] = (14,),
+) -> GatewayView:
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as client:
         return await observe_plan(
             address="127.0.0.1",
             port=port,
             host="sales.localhost",
             plan=57,
-            release=14,
+            releases=releases,
             needed=needed,
             timeout=timeout,
             client=client,
@@ -75,6 +81,13 @@ async def test_anything_else_is_not_seen_and_says_what_was(answer: tuple[int, st
     assert not view.seen
     assert view.detail.endswith(f"last seen: status {answer[0]}, plan {answer[1]}, release {answer[2]}")
     assert "new visitors of sales.localhost to release 14 (plan 57)" in view.detail
+
+
+async def test_at_a_step_of_a_canary_either_release_is_the_plan_and_a_third_is_not() -> None:
+    async with gateway((200, "57", "13"), NEW, (200, "57", "12"), (200, "57", "13"), NEW, NEW) as (port, seen):
+        view = await look(port, releases=(13, 14))
+    assert view.seen
+    assert len(seen) == 6
 
 
 async def test_an_app_that_answers_404_on_its_entry_path_is_seen_all_the_same() -> None:

@@ -66,9 +66,19 @@ def test_the_pattern_of_leaving_releases_does_not_depend_on_their_order() -> Non
     assert names.leaving_pattern("a", "b", [3, 1, 2]) == names.leaving_pattern("a", "b", {1, 2, 3})
 
 
-def weights(target: int = 14, *, slots: int = 2, leaving: tuple[int, ...] = ()) -> dict[str, Any]:
+def weights(
+    *targets: int, slots: int = 2, leaving: tuple[int, ...] = (), shares: dict[int, int] | None = None
+) -> dict[str, Any]:
+    shares = shares or {(targets or (14,))[0]: 1000}
     return routes.weights_spec(
-        app="sales", environment="prod", host="h.test", gateway=GW, target=target, slots=slots, leaving=leaving, plan=57
+        app="sales",
+        environment="prod",
+        host="h.test",
+        gateway=GW,
+        shares=shares,
+        slots=dict.fromkeys(shares, slots),
+        leaving=leaving,
+        plan=57,
     )
 
 
@@ -129,6 +139,38 @@ COOKIE13, COOKIE14 = {"Cookie": "dataapp-sales-prod=13.0"}, {"Cookie": "a=b; dat
 )
 def test_who_reaches_what_after_a_switch(path: str, headers: dict[str, str], expected: set[str], why: str) -> None:
     assert reached([weights(14, leaving=(13,)), pins(13), pins(14)], path=path, headers=headers) == expected, why
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected", "why"),
+    [
+        ({}, NEW | OLD0 | {"sales-prod-13-s1"}, "a new visitor may come to either"),
+        (COOKIE13 | NAVIGATE, OLD0, "a reload stays on the release it came to"),
+        (COOKIE14 | NAVIGATE, {"sales-prod-14-s1"}, "on the new one too"),
+        ({"Cookie": "dataapp-sales-prod=12.0"} | NAVIGATE, NEW | OLD0 | {"sales-prod-13-s1"}, "of one that left: new"),
+    ],
+)
+def test_who_reaches_what_at_a_step_of_a_canary(headers: dict[str, str], expected: set[str], why: str) -> None:
+    step = weights(shares={13: 950, 14: 50}, leaving=(12,))
+    assert reached([step, pins(12), pins(13), pins(14)], headers=headers) == expected, why
+
+
+@given(st.integers(1, 99), st.integers(1, 8), st.integers(1, 8))
+def test_the_shares_of_a_step_are_exact_whatever_the_slots(percent: int, old: int, new: int) -> None:
+    spec = routes.weights_spec(
+        app="sales",
+        environment="prod",
+        host="h.test",
+        gateway=GW,
+        shares={13: 1000 - percent * 10, 14: percent * 10},
+        slots={13: old, 14: new},
+        leaving=(),
+        plan=57,
+    )
+    found = routes.backends_of(spec)
+    assert len(found) == old + new
+    assert sum(weight for name, weight in found.items() if "-14-" in name) == percent * 10
+    assert sum(found.values()) == 1000
 
 
 def test_before_a_switch_nobody_reaches_the_candidate_by_chance() -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from dataapp_operator.api.base import Duration, Model, Timestamp
 from dataapp_operator.api.conditions import Condition
-from dataapp_operator.api.dataapp import AppSpec, Drain, EnvVar, Framework, KeepWarm, Resources, Rollback
+from dataapp_operator.api.dataapp import AppSpec, CanaryStep, Drain, EnvVar, Framework, KeepWarm, Resources, Rollback
 
 IMMUTABLE_RULE = {"rule": "self == oldSelf", "message": "a release is a record: its spec never changes"}
 
@@ -25,7 +25,10 @@ class ProbePlan(Model):
 class ReleasePlan(Model):
     """How this release is done; frozen with it."""
 
-    strategy: Literal["blueGreen"] = "blueGreen"
+    strategy: Literal["blueGreen", "canary"] = "blueGreen"
+    steps: tuple[CanaryStep, ...] = Field(
+        default=(), max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}
+    )
     slots: int = Field(ge=1, le=8)
     bake: Duration
     drain: Drain
@@ -96,6 +99,7 @@ class AppReleaseStatus(Model):
     phase: str | None = Field(default=None, max_length=32)
     reason: str | None = Field(default=None, max_length=128)
     message: str | None = Field(default=None, max_length=4096)
+    step: int | None = Field(default=None, description="The index of the canary step it is at, or came to.")
     next_step: str | None = Field(default=None, max_length=1024, description="What a person can do now.")
     summary: str | None = Field(default=None, max_length=512, description="The column REASON of kubectl get.")
     commit: str | None = Field(default=None, max_length=12, description="The column COMMIT of kubectl get.")

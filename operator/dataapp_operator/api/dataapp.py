@@ -42,6 +42,14 @@ _DRAIN_RULE = {
     " || duration(self.emptyFor) <= duration(self.max)",
     "message": "drain.emptyFor (how long a replica must be empty) cannot be longer than drain.max (when it is ended in any case)",
 }
+_RISING_RULE = {
+    "rule": "self.map(step, step.weight).isSorted() && self.all(step, self.exists_one(other, other.weight == step.weight))",
+    "message": "the steps' weights must grow from each step to the next, like 5, 25, 50",
+}
+_CANARY_RULE = {
+    "rule": "!has(self.canary) || self.strategy == 'canary'",
+    "message": "steps are for strategy: canary; set it, or leave canary out",
+}
 _HOST_RULE = {
     "rule": r"self.matches(r'^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')",
     "message": "a host is a DNS name such as sales.example.org: small letters, digits, '-' and dots, at most 63 characters"
@@ -222,16 +230,54 @@ class Rollback(Model):
     )
 
 
+class CanaryStep(Model):
+    """A share of the new visitors, and how long it is kept. Who is there stays with the release they came to."""
+
+    weight: int = Field(ge=1, le=99, description="Percent of the new visitors that come to the new release.")
+    hold: Duration = Field(
+        default="0s", description="For how long at least, while its sessions are checked again and again."
+    )
+    pause: bool = Field(default=False, description="After the hold, wait until a person says resume.")
+
+
+class Canary(Model):
+    """The way of a new release to all new visitors, step by step; after the last one it bakes as any other."""
+
+    steps: tuple[CanaryStep, ...] = Field(
+        default=(
+            CanaryStep(weight=5, hold="10m"),
+            CanaryStep(weight=25, hold="10m"),
+            CanaryStep(weight=50, hold="10m"),
+        ),
+        min_length=1,
+        max_length=16,
+        json_schema_extra=_cel(_RISING_RULE) | {"x-kubernetes-list-type": "atomic"},
+    )
+
+
 class ReleasePolicy(Model):
     """How a new release takes over."""
 
-    strategy: Literal["blueGreen"] = "blueGreen"
+    strategy: Literal["blueGreen", "canary"] = Field(
+        default="blueGreen",
+        description="blueGreen: all new visitors at once; canary: a growing share of them, step by step.",
+    )
+    canary: Canary | None = Field(
+        default=None, description="The steps of strategy canary; by default 5, 25 and 50 percent for 10 minutes each."
+    )
     bake: Duration = Field(
         default="2m", description="How long the old release is kept whole after the switch, in case the new one fails."
     )
     drain: Drain = Drain()
     keep_warm: KeepWarm = KeepWarm()
     rollback: Rollback = Rollback()
+
+    model_config = Model.model_config | {"json_schema_extra": _cel(_CANARY_RULE)}
+
+    @property
+    def steps(self) -> tuple[CanaryStep, ...]:
+        """The steps on the way to all new visitors; none where they come at once."""
+        return (self.canary or Canary()).steps if self.strategy == "canary" else ()
 
 
 PROMOTION_MODES = ("auto", "tag", "manual")

@@ -19,13 +19,16 @@ class Phase(StrEnum):
     FAILED = "Failed"
     ROLLED_BACK = "RolledBack"
     SUPERSEDED = "Superseded"
+    ABORTED = "Aborted"
     DRAINING = "Draining"
     WARM = "Warm"
     RETIRED = "Retired"
 
 
-ENDS: frozenset[str] = frozenset({Phase.FAILED, Phase.ROLLED_BACK, Phase.SUPERSEDED, Phase.RETIRED})
+ENDS: frozenset[str] = frozenset({Phase.FAILED, Phase.ROLLED_BACK, Phase.SUPERSEDED, Phase.ABORTED, Phase.RETIRED})
 """Nothing of such a release runs any more, and nothing more happens to it."""
+NOT_RELEASED: frozenset[str] = ENDS - {Phase.RETIRED}
+"""Such a release was never released; its record says why."""
 
 
 class Reason(StrEnum):
@@ -36,6 +39,10 @@ class Reason(StrEnum):
     STARTING = "Starting"
     CHECKING = "Checking"
     SWITCHING = "Switching"
+    HOLDING = "Holding"
+    PAUSED = "Paused"
+    ABORTED = "Aborted"
+    TAKEN_BACK = "TakenBack"
     BAKING = "Baking"
     ROLLING_BACK = "RollingBack"
     EARLIER_ENVIRONMENT = "EarlierEnvironment"

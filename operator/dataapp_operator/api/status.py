@@ -31,6 +31,9 @@ class Intent(Model):
 
     switch_to: int
     plan: int
+    weight: int | None = Field(
+        default=None, description="Its share of new visits, of 1000, where the rest stays with the stable release."
+    )
     evict: bool = Field(default=False, description="What is left is ended once visitors are seen to be elsewhere.")
 
 
@@ -79,6 +82,15 @@ class Quarantined(Model):
     reason: str = Field(max_length=4096)
 
 
+class Answer(Model):
+    """What became of a person's command: what was done, or why nothing was."""
+
+    command: str = Field(max_length=32, description="abort, pause, resume, promote-full, rollback or restart.")
+    word: str = Field(max_length=64, description="The release that it named.")
+    at: Timestamp
+    message: str = Field(max_length=1024)
+
+
 class CodeStatus(Model):
     """What the app's code was when it was last read, and the build of it."""
 
@@ -105,6 +117,7 @@ class EnvironmentStatus(Model):
     phase: str | None = Field(default=None, max_length=32)
     phase_since: Timestamp | None = None
     deadline: Timestamp | None = None
+    step: int | None = Field(default=None, description="The index of the canary step that the candidate is at.")
     plan: int = 0
     intent: Intent | None = None
     weights: tuple[Weight, ...] = Field(default=(), max_length=32, json_schema_extra=_LIST_BY_RELEASE)
@@ -114,6 +127,12 @@ class EnvironmentStatus(Model):
     artefacts: tuple[Artefact, ...] = Field(default=(), max_length=64, json_schema_extra=_LIST_BY_RELEASE)
     quarantined: tuple[Quarantined, ...] = Field(default=(), max_length=16, json_schema_extra=_LIST_BY_RELEASE)
     waiting_for: WaitingFor | None = None
+    answers: tuple[Answer, ...] = Field(
+        default=(),
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["command"]},
+        description="The newest answer to each command.",
+    )
 
     def artefact(self, release: int | None) -> Artefact | None:
         """What a live release consists of."""

@@ -7,6 +7,7 @@ of the release.
 
 import asyncio
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import aiohttp
@@ -33,12 +34,12 @@ async def observe_plan(
     port: int,
     host: str,
     plan: int,
-    release: int,
+    releases: Collection[int],
     needed: int = 3,
     timeout: float,  # noqa: ASYNC109 - it ends in a view, not in an exception
     client: aiohttp.ClientSession,
 ) -> GatewayView:
-    """Visit until `needed` answers in a row are of this plan and release, or `timeout` seconds have passed.
+    """Visit until `needed` answers in a row are of this plan and of one of these releases, or `timeout` seconds have passed.
 
     `address` and `port` are the gateway's, `host` the app's. An answer counts if its status is below 500. The client
     must keep no cookies.
@@ -49,19 +50,22 @@ async def observe_plan(
     try:
         async with asyncio.timeout(timeout):
             while in_a_row < needed:
-                fits, detail = await _visit(f"http://{bracketed(address)}:{port}/", host, plan, release, client)
+                fits, detail = await _visit(f"http://{bracketed(address)}:{port}/", host, plan, releases, client)
                 in_a_row = in_a_row + 1 if fits else 0
                 if in_a_row < needed:
                     await asyncio.sleep(_PAUSE)  # the gateway has no event to wait for
     except TimeoutError:
-        wanted = f"new visitors of {host} to release {release} (plan {plan})"
+        which = " or ".join(str(number) for number in sorted(releases))
+        wanted = f"new visitors of {host} to release {which} (plan {plan})"
         words = f"after {timeout:g} s the gateway still does not send {wanted}; last seen: {detail}"
         return GatewayView(seen=False, detail=words, seconds=time.monotonic() - started)
     seconds = time.monotonic() - started
     return GatewayView(seen=True, detail=f"{needed} new visits in a row saw {detail}", seconds=seconds)
 
 
-async def _visit(url: str, host: str, plan: int, release: int, client: aiohttp.ClientSession) -> tuple[bool, str]:
+async def _visit(
+    url: str, host: str, plan: int, releases: Collection[int], client: aiohttp.ClientSession
+) -> tuple[bool, str]:
     # Connection: close, so that the next visit may meet another proxy of the gateway.
     headers = {"Host": host, "Connection": "close", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
     limits = aiohttp.ClientTimeout(total=_ONE_VISIT)
@@ -72,7 +76,7 @@ async def _visit(url: str, host: str, plan: int, release: int, client: aiohttp.C
                 answer.headers.get(RELEASE_HEADER, "none"),
             )
             detail = f"status {answer.status}, plan {seen_plan}, release {seen_release}"
-            fits = answer.status < 500 and (seen_plan, seen_release) == (str(plan), str(release))  # noqa: PLR2004
+            fits = answer.status < 500 and seen_plan == str(plan) and seen_release in {str(n) for n in releases}  # noqa: PLR2004
             return fits, detail
     except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
         return False, f"no answer from the gateway ({str(error) or type(error).__name__})"

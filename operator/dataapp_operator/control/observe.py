@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dataapp_operator.api.appbuild import AppBuildSpec, AppBuildStatus
+from dataapp_operator.api.base import GROUP
 from dataapp_operator.api.dataapp import DataAppSpec, Environment
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec, GatewayRef
 from dataapp_operator.api.status import DataAppStatus
@@ -32,6 +33,7 @@ from dataapp_operator.kube.kinds import (
 )
 from dataapp_operator.kube.store import Store
 from dataapp_operator.plan import names
+from dataapp_operator.plan.commands import COMMANDS
 from dataapp_operator.plan.facts import BuildFacts, GatewayFacts, Observed, Platform, ReleaseFacts, ReleaseKey
 
 log = logging.getLogger(__name__)
@@ -108,6 +110,12 @@ class Observer:
             holdable=metadata["uid"] not in self.unholdable,
             end_sessions=bool(annotations.get(names.ANNOTATION_END_SESSIONS)),
             retry=annotations.get(names.ANNOTATION_RETRY, ""),
+            commands={
+                command: annotations[f"{GROUP}/{command}"]
+                for command in COMMANDS
+                if annotations.get(f"{GROUP}/{command}")
+            },
+            suspended=bool(annotations.get(names.ANNOTATION_SUSPEND)),
             origin=origin,
             origin_trouble=origin_trouble,
             code=desk.code,

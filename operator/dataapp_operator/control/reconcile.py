@@ -111,7 +111,7 @@ class Reconciler:
                 log.warning("%s/%s: the API server refuses: %s", *app, refusals)
         await self._write(observed, plan)
         self._work(app, plan)
-        await self._teller.tell(observed, plan.records)
+        await self._teller.tell(observed, plan)
         for note in plan.notes:
             log.info("%s/%s: %s", *app, note)
         if refusals:

@@ -86,7 +86,7 @@ class ClusterSenses:
             port=int(port),
             host=work.host,
             plan=work.plan,
-            release=work.number,
+            releases=work.among or (work.number,),
             timeout=LOOK_TIMEOUT,
             client=self._client,
         )

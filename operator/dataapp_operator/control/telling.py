@@ -6,13 +6,12 @@ nothing, and is tried again with the next look at its app.
 """
 
 import logging
-from collections.abc import Iterable
 
 from dataapp_operator.control.background import AppKey
 from dataapp_operator.kube.errors import AlreadyExists, KubeError, LeaseLost, Rejected
 from dataapp_operator.kube.port import Cluster
 from dataapp_operator.plan import events
-from dataapp_operator.plan.actions import Record
+from dataapp_operator.plan.actions import Plan
 from dataapp_operator.plan.facts import Observed
 
 log = logging.getLogger(__name__)
@@ -30,10 +29,10 @@ class Teller:
         """The app is gone."""
         self._told.pop(app, None)
 
-    async def tell(self, observed: Observed, records: Iterable[Record]) -> None:
-        """Tell what is due: of the records as this pass has just written them, or as they were."""
+    async def tell(self, observed: Observed, plan: Plan) -> None:
+        """Tell what is due: of the records as this pass has just written them, or as they were; and of its answers."""
         app = (observed.namespace, observed.name)
-        written = {(record.environment, record.number): record.status for record in records}
+        written = {(record.environment, record.number): record.status for record in plan.records}
         told, still_due = self._told.get(app, set()), set()
         whole = {"name": observed.name, "namespace": observed.namespace, "uid": observed.uid}
         for key, facts in sorted(observed.releases.items()):
@@ -48,6 +47,10 @@ class Teller:
                 )
                 if not await self._post(app, manifest):
                     still_due.discard(name)
+        for name, manifest in events.answers(whole, plan.status, now=observed.now, instance=self._instance):
+            still_due.add(name)
+            if name not in told and not await self._post(app, manifest):
+                still_due.discard(name)
         self._told[app] = still_due
 
     async def _post(self, app: AppKey, manifest: dict[str, object]) -> bool:

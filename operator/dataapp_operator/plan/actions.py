@@ -103,6 +103,8 @@ class ObserveGateway:
     plan: int
     host: str
     address: str
+    among: tuple[int, ...] = ()
+    """The releases that new visitors get by this plan; only the one with this number, if it says nothing."""
 
 
 @dataclass(frozen=True, slots=True)

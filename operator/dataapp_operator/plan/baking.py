@@ -4,13 +4,13 @@ It ends well only when a session was seen to work; when one fails twice in a row
 back to the old release, which was never changed.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Intent
 from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.plan import endings, probing, record
+from dataapp_operator.plan import commands, endings, probing, record
 from dataapp_operator.plan.actions import ReadLog
 from dataapp_operator.plan.facts import CheckFacts
 from dataapp_operator.plan.health import Outlook
@@ -36,40 +36,64 @@ def say(scene: Scene, draft: Draft, number: int) -> None:
 
 def advance(scene: Scene, draft: Draft, number: int) -> None:
     """One look at a release that bakes: taken back, kept on, or released."""
+    found = trouble(scene, number)
+    if found is not None:
+        roll_back(scene, draft, number, *found)
+        return
+    check = probing.of(scene, number)
+    deadline = instant(scene.memory.deadline) if scene.memory.deadline else scene.now
+    done = scene.now >= deadline and proved(scene, number, check) and scene.ready(number)
+    if done and not commands.paused(scene):
+        draft.update(stable=number, stable_since=timestamp(scene.now), candidate=None, step=None)
+        draft.enter(Phase.RELEASED, f"{scene.env}: r{number} is released")
+        return
+    check_again(scene, draft, number, check)
+    if commands.paused(scene):
+        draft.wait(
+            Reason.PAUSED,
+            f"r{number} serves everybody and is paused by a person; r{scene.memory.stable} is kept as long as it is",
+        )
+    elif scene.now < deadline:
+        say(scene, draft, number)
+    else:
+        kept = f"r{number} serves everybody; r{scene.memory.stable} is kept"
+        say_unproved(scene, draft, number, kept, since=deadline)
+
+
+def trouble(scene: Scene, number: int) -> tuple[Reason, str] | None:
+    """Why a release that visitors have come to must be taken back, if it must: the first signal that says so."""
     check = probing.of(scene, number)
     log = scene.observed.logs.get((scene.env, number))
     crashed = crash(scene, number)
     if crashed is not None:
-        roll_back(scene, draft, number, Reason.CRASHED, endings.with_cause(crashed, log))
-        return
+        return Reason.CRASHED, endings.with_cause(crashed, log)
     failed = next(
         (h for _, h in scene.health(number, since(scene.memory, scene.now)) if h.outlook is Outlook.FAILED), None
     )
     if failed is not None:
-        roll_back(scene, draft, number, failed.reason, endings.with_cause(failed.message, log))
-        return
+        return failed.reason, endings.with_cause(failed.message, log)
     if check.failed_in_row >= FAILURES_TO_ROLL_BACK:
-        roll_back(scene, draft, number, Reason.SESSION_FAILED, check.message)
-        return
+        return Reason.SESSION_FAILED, check.message
     if lost(scene, number) or _deaf(scene, number, check):
-        roll_back(scene, draft, number, Reason.NOT_READY, "a replica stopped answering on its port")
-        return
-    deadline = instant(scene.memory.deadline) if scene.memory.deadline else scene.now
-    if scene.now >= deadline and _proved(scene, number, check) and scene.ready(number):
-        draft.update(stable=number, stable_since=timestamp(scene.now), candidate=None)
-        draft.enter(Phase.RELEASED, f"{scene.env}: r{number} is released")
-        return
+        return Reason.NOT_READY, "a replica stopped answering on its port"
+    return None
+
+
+def check_again(scene: Scene, draft: Draft, number: int, check: CheckFacts) -> None:
+    """Open another session soon; at once after one that failed."""
     pause = 0 if check.verdict is Verdict.FAIL else BAKE_CHECK
     probing.want(scene, draft, number, check, pause=pause, samples=1)
-    if scene.now < deadline:
-        say(scene, draft, number)
-        return
-    kept = f"r{number} serves everybody; r{scene.memory.stable} is kept until a session on r{number} is seen to work"
-    told = f"{kept}; so far: {check.message}" if check.message else kept
-    if scene.now >= deadline + timedelta(seconds=UNPROVED):
+
+
+def say_unproved(scene: Scene, draft: Draft, number: int, so_far: str, *, since: datetime) -> None:
+    """Its time is over, and no session was seen to work in it: it stays as it is, and before long a person is told."""
+    check = probing.of(scene, number)
+    told = f"{so_far}, until a session on r{number} is seen to work"
+    told = f"{told}; so far: {check.message}" if check.message else told
+    if scene.now >= since + timedelta(seconds=UNPROVED):
         draft.stall(Reason.SESSION_INCONCLUSIVE, f"{told}. Open the app and see whether it answers")
     else:
-        draft.wait(Reason.BAKING, told)
+        draft.wait(Reason.BAKING if draft.memory.phase == Phase.BAKING else Reason.HOLDING, told)
     draft.wake_in(BAKE_CHECK)
 
 
@@ -82,8 +106,11 @@ def _deaf(scene: Scene, number: int, check: CheckFacts) -> bool:
     return any(moment <= check.finished_at for moment in since_when)
 
 
-def _proved(scene: Scene, number: int, check: CheckFacts) -> bool:
-    """A session worked since the bake began: no news is not good news. (Without a record there is nothing to ask by.)"""
+def proved(scene: Scene, number: int, check: CheckFacts) -> bool:
+    """A session worked since the bake (or the step) began: no news is not good news.
+
+    Without a record there is nothing to ask by.
+    """
     spec = scene.spec(number)
     if spec is None:
         return True
@@ -92,15 +119,33 @@ def _proved(scene: Scene, number: int, check: CheckFacts) -> bool:
     return check.finished_at >= since(scene.memory, scene.now) or seconds(spec.plan.bake) == 0
 
 
-def roll_back(scene: Scene, draft: Draft, number: int, reason: Reason, message: str) -> None:
-    """Take new visits back to stable. The record says why before anything is written."""
+def roll_back(
+    scene: Scene,
+    draft: Draft,
+    number: int,
+    reason: Reason,
+    message: str,
+    *,
+    blamed: bool = True,
+    phase: Phase = Phase.ROLLED_BACK,
+) -> None:
+    """Take new visits back to stable. The record says why before anything is written.
+
+    ``blamed``: the same image with the same configuration is not tried again by itself.
+    """
     stable = scene.memory.stable
     if stable is None:
         return  # a first release has nothing to go back to, and never bakes
     draft.records[number] = record.ended(
-        scene, number, phase=Phase.ROLLED_BACK, reason=reason, message=message, next_step=endings.again(scene, number)
+        scene,
+        number,
+        phase=phase,
+        reason=reason,
+        message=message,
+        next_step=endings.again(scene, number) if blamed else "",
     )
-    endings.quarantine(draft, number, f"{reason}: {message}")
+    if blamed:
+        endings.quarantine(draft, number, f"{reason}: {message}")
     spec = scene.spec(number)
     # Sessions are ended only where they are what fails: nobody loses by it.
     evict = spec is not None and spec.plan.rollback.sessions == "evict" and reason is Reason.SESSION_FAILED

@@ -13,6 +13,9 @@ CHECK_DEADLINE = 120
 """Seconds the session check may stay without a verdict."""
 LOOK_AGAIN = 15
 """Seconds until something outside that a person must mend is looked at again (its change also wakes us)."""
+_SUSPENDED = (
+    "something new is ready, and nothing new begins while the app is suspended (annotation dataapps.dev/suspend)"
+)
 MOST_LEAVING = 24
 """Old releases of an environment that may drain or be removed at once: status holds 32."""
 
@@ -36,19 +39,22 @@ def choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
         again = f"To try it once more as it is: {endings.retry_command(scene, failed.release)}"
         draft.wait(
             Reason.RELEASE_FAILED,
-            f"r{failed.release} failed and is not tried again by itself: {failed.reason}. {again}",
+            f"r{failed.release} is not tried again by itself: {failed.reason}. {again}",
         )
         return
-    back = _way_back(scene, content) if failed is None else None  # another try is another release
+    if scene.observed.suspended:
+        draft.wait(Reason.SUSPENDED, _SUSPENDED)
+        return
+    back = way_back(scene, content) if failed is None else None  # another try is another release
     if back is not None:
-        _return(draft, back)
+        come_back(draft, back)
     elif not _in_the_way(scene, draft, content):
         if failed is not None:
             draft.update(quarantined=tuple(q for q in memory.quarantined if q.release != failed.release))
         _begin(scene, draft, _spec_for(scene, wish, last_number=draft.last_number))
 
 
-def _way_back(scene: Scene, content: tuple[str, str]) -> int | None:
+def way_back(scene: Scene, content: tuple[str, str]) -> int | None:
     """The newest former release of this content that is still whole: it need only take its role again."""
     memory = scene.memory
     left = {d.release for d in memory.draining} | {w.release for w in memory.warm}
@@ -63,9 +69,9 @@ def _way_back(scene: Scene, content: tuple[str, str]) -> int | None:
     return max(fitting, default=None)
 
 
-def _return(draft: Draft, number: int) -> None:
+def come_back(draft: Draft, number: int) -> None:
     """Check a former release and let it take its role again. Until then it is what it was: who has it open goes on."""
-    draft.update(candidate=number)
+    draft.update(candidate=number, step=None)
     draft.enter(Phase.CHECKING, f"r{number} is still there and comes back", within=CHECK_DEADLINE)
     draft.wait(Reason.CHECKING, f"going back to r{number}, which is still there; opening real sessions on it")
     draft.wake_in(0)
@@ -80,10 +86,25 @@ def _move_away(scene: Scene, draft: Draft) -> bool:
     spec, node = scene.spec(memory.stable), None if memory.stable is None else scene.on_cordoned_node(memory.stable)
     if spec is None or node is None or any(desired.content(q) == desired.content(spec) for q in memory.quarantined):
         return False
-    if not _in_the_way(scene, draft, desired.content(spec)):
-        cause = f"the same as r{spec.number}, somewhere else: node {node} takes no new pods and may be emptied"
-        _begin(scene, draft, spec.model_copy(update={"number": draft.last_number + 1, "cause": cause}))
+    cause = f"the same as r{spec.number}, somewhere else: node {node} takes no new pods and may be emptied"
+    once_more(scene, draft, spec, cause)
     return True
+
+
+def once_more(scene: Scene, draft: Draft, spec: AppReleaseSpec, cause: str) -> bool:
+    """Begin what another release was, as a new one; False: something must go first, and it is told what."""
+    if _in_the_way(scene, draft, desired.content(spec)):
+        return False
+    again = spec.model_copy(update={"cause": cause})
+    own = {number: record.spec for (env, number), record in scene.observed.releases.items() if env == scene.env}
+    made = (n for n, known in own.items() if n > scene.observed.status.last_number and known == _numbered(again, n))
+    # The first: created by a pass that did not live to remember it.
+    _begin(scene, draft, _numbered(again, min(made, default=draft.last_number + 1)))
+    return True
+
+
+def _numbered(spec: AppReleaseSpec, number: int) -> AppReleaseSpec:
+    return spec.model_copy(update={"number": number})
 
 
 def supersede_if_stuck(scene: Scene, draft: Draft, number: int, earlier: str | None) -> None:
@@ -135,6 +156,7 @@ def _begin(scene: Scene, draft: Draft, spec: AppReleaseSpec) -> None:
     draft.last_number = max(draft.last_number, spec.number)
     draft.update(
         candidate=spec.number,
+        step=None,
         # A promotion that was given up, and is wanted again while its sessions go on, is on its way back.
         draining=tuple(d for d in draft.memory.draining if d.release != spec.number),
         artefacts=(
@@ -171,4 +193,4 @@ def _spec_for(scene: Scene, wish: Wish, *, last_number: int) -> AppReleaseSpec:
 def _ended(scene: Scene, number: int) -> bool:
     """A release of this number has failed here: another try is another release, with a record of its own."""
     record = scene.release(number)
-    return record is not None and record.status.phase in {Phase.FAILED, Phase.ROLLED_BACK}
+    return record is not None and record.status.phase in {Phase.FAILED, Phase.ROLLED_BACK, Phase.ABORTED}

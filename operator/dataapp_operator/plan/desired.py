@@ -61,6 +61,7 @@ def release_spec(app: str, wish: Wish, environment: Environment, *, number: int)
         run=RunPlan(port=here.listens_on, env=here.env, resources=here.resources),
         plan=ReleasePlan(
             strategy=environment.release.strategy,
+            steps=environment.release.steps,
             slots=here.replicas.min,
             bake=environment.release.bake,
             drain=environment.release.drain,

@@ -65,6 +65,22 @@ def drop(scene: Scene, draft: Draft, number: int, reason: Reason, message: str) 
     _leave(draft, number, Phase.SUPERSEDED)
 
 
+def abort(scene: Scene, draft: Draft, number: int) -> None:
+    """A person gives up a candidate that no visitor was sent to; it is not tried again by itself."""
+    message = "a person gave it up before anybody was sent to it"
+    draft.records[number] = record.ended(
+        scene,
+        number,
+        phase=Phase.ABORTED,
+        reason=Reason.ABORTED,
+        message=message,
+        next_step=f"To try it once more: {retry_command(scene, number)}",
+    )
+    quarantine(draft, number, f"{Reason.ABORTED}: {message}")
+    draft.notes.append(f"{scene.env}: r{number} is given up by a person")
+    _leave(draft, number, Phase.ABORTED)
+
+
 def supersede(scene: Scene, draft: Draft, number: int) -> None:
     """A newer wish takes the place of a candidate that cannot come."""
     drop(scene, draft, number, Reason.SUPERSEDED, "a newer change took its place while it could not start")
@@ -73,6 +89,7 @@ def supersede(scene: Scene, draft: Draft, number: int) -> None:
 def _leave(draft: Draft, number: int, phase: Phase) -> None:
     draft.update(
         candidate=None,
+        step=None,
         phase=str(Phase.RELEASED if draft.memory.stable is not None else phase),
         phase_since=timestamp(draft.now),
         deadline=None,

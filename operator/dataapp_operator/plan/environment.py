@@ -9,7 +9,7 @@ import re
 from dataapp_operator.api.base import timestamp
 from dataapp_operator.api.dataapp import Environment
 from dataapp_operator.api.reasons import Reason
-from dataapp_operator.plan import choosing, draining, names, phases, record, switching, upkeep, words
+from dataapp_operator.plan import choosing, draining, hands, names, phases, record, switching, upkeep, words
 from dataapp_operator.plan.choosing import LOOK_AGAIN
 from dataapp_operator.plan.facts import GatewayFacts
 from dataapp_operator.plan.scene import Draft, Scene, host_of
@@ -38,10 +38,13 @@ def step(scene: Scene, *, last_number: int, earlier: str | None) -> Draft:
     if scene.environment is None:
         _depart(scene, draft)
     elif scene.memory.candidate is not None:
-        phases.advance(scene, draft, scene.memory.candidate, gateway)
-        choosing.supersede_if_stuck(scene, draft, scene.memory.candidate, earlier)
-    elif not scene.refusals():
+        if not hands.abort(scene, draft, scene.memory.candidate):
+            phases.advance(scene, draft, scene.memory.candidate, gateway)
+            choosing.supersede_if_stuck(scene, draft, scene.memory.candidate, earlier)
+    elif not scene.refusals() and not hands.begin(scene, draft):
         choosing.choose(scene, draft, earlier)
+    if scene.environment is not None:
+        hands.answer_rest(scene, draft)
     draining.advance(scene, draft)
     draining.ask_fronts(scene, draft)
     _refused(scene, draft)
@@ -135,6 +138,7 @@ def _depart(scene: Scene, draft: Draft) -> None:
             stable=None,
             stable_since=None,
             candidate=None,
+            step=None,
             intent=None,
             weights=(),
             draining=(*draft.memory.draining, *fresh),

@@ -12,6 +12,7 @@ from typing import Any
 from dataapp_operator.api.apprelease import AppReleaseSpec, AppReleaseStatus, TimelineEntry
 from dataapp_operator.api.base import API_VERSION, instant
 from dataapp_operator.api.reasons import Phase
+from dataapp_operator.api.status import DataAppStatus
 
 Json = dict[str, Any]
 
@@ -27,6 +28,7 @@ ORDER = (
     Phase.FAILED,
     Phase.ROLLED_BACK,
     Phase.SUPERSEDED,
+    Phase.ABORTED,
     Phase.WARM,
     Phase.RETIRED,
 )
@@ -64,6 +66,33 @@ def manifest(
     }
 
 
+def answers(app: Json, status: DataAppStatus, *, now: datetime, instance: str) -> Iterator[tuple[str, Json]]:
+    """(name, Event object) of each command of a person that was answered and may have to be told."""
+    oldest = now - timedelta(seconds=TOLD_FOR)
+    for env in status.environments:
+        for said in env.answers:
+            if instant(said.at) < oldest:
+                continue
+            at = int(instant(said.at).timestamp())
+            name = f"{app['name']}-{env.name}.{said.command}.{at:x}"
+            yield (
+                name,
+                {
+                    "apiVersion": "events.k8s.io/v1",
+                    "kind": "Event",
+                    "metadata": {"name": name, "namespace": app["namespace"]},
+                    "eventTime": instant(said.at).strftime("%Y-%m-%dT%H:%M:%S.000000Z"),
+                    "type": "Normal",
+                    "reason": "".join(word.capitalize() for word in said.command.split("-")),
+                    "action": "Command",
+                    "note": f"{env.name}: {said.command} {said.word}: {said.message}"[:_LONGEST],
+                    "regarding": _reference("DataApp", app),
+                    "reportingController": CONTROLLER,
+                    "reportingInstance": instance[:128],
+                },
+            )
+
+
 def _reference(kind: str, metadata: Json) -> Json:
     return {"apiVersion": API_VERSION, "kind": kind} | {key: metadata[key] for key in ("name", "namespace", "uid")}
 
@@ -90,7 +119,7 @@ def _note(spec: AppReleaseSpec, status: AppReleaseStatus, entry: TimelineEntry) 
             count = status.users_affected
             seen = "" if count is None else f" ({count} session{'' if count == 1 else 's'} had it open)"
             return f"{what}{of} was taken back{seen}: {ended}"
-        case Phase.SUPERSEDED:
+        case Phase.SUPERSEDED | Phase.ABORTED:
             return f"{what}{of} is given up: {ended}"
         case Phase.WARM:
             return f"{what}: nobody has it open any more; its pods are kept for a while, to be gone back to"

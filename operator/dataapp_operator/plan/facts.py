@@ -291,6 +291,10 @@ class Observed:
     """The revision that no longer has the app's manifest: it is drained, then deleted."""
     retry: str = ""
     """What a person wants tried once more, as the annotation says it: ``production=14``."""
+    commands: Mapping[str, str] = field(default_factory=dict)
+    """What people say to single releases, by command, as the annotations say it: ``{"abort": "production=14"}``."""
+    suspended: bool = False
+    """A person wants nothing new to begin."""
     held: bool = False
     """Our finalizer is on the app: its deletion waits until its sessions have ended."""
     holdable: bool = True

@@ -11,7 +11,7 @@ from datetime import timedelta
 from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.plan import baking, endings, probing, switching
+from dataapp_operator.plan import baking, canary, commands, endings, probing, switching
 from dataapp_operator.plan.choosing import CHECK_DEADLINE
 from dataapp_operator.plan.facts import GatewayFacts
 from dataapp_operator.plan.health import Health, Outlook
@@ -30,6 +30,8 @@ def advance(scene: Scene, draft: Draft, number: int, gateway: GatewayFacts) -> N
             _checking(scene, draft, number)
         case Phase.RELEASING | Phase.BAKING if scene.memory.intent is not None:
             switching.advance(scene, draft, number, gateway)
+        case Phase.RELEASING if scene.memory.step is not None:
+            canary.hold(scene, draft, number, within=switching.ROUTE_DEADLINE)
         case Phase.BAKING:
             baking.advance(scene, draft, number)
         case _:
@@ -106,7 +108,13 @@ def _checking(scene: Scene, draft: Draft, number: int) -> None:
         return
     check = probing.of(scene, number)
     if check.verdict is Verdict.PASS and scene.ready(number):
-        switching.begin(scene, draft, number)
+        if commands.paused(scene):
+            draft.wait(
+                Reason.PAUSED, f"r{number} passed its checks and is paused by a person; nobody is sent to it yet"
+            )
+            return
+        step = canary.first_step(scene, number)
+        canary.intend(scene, draft, number, step, within=switching.ROUTE_DEADLINE)
         return
     if check.verdict is Verdict.FAIL:
         endings.fail(scene, draft, number, Reason.SESSION_FAILED, check.message, endings.again(scene, number))

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from dataapp_operator.api.apprelease import AppReleaseStatus
 from dataapp_operator.api.base import instant, seconds
 from dataapp_operator.api.dataapp import PROMOTION_MODES
-from dataapp_operator.api.reasons import Phase
+from dataapp_operator.api.reasons import NOT_RELEASED, Phase
 from dataapp_operator.plan.names import ANNOTATION_PROMOTE
 from dataapp_operator.plan.scene import Scene
 
@@ -89,7 +89,7 @@ def verdict(scene: Scene, earlier: str, candidate: int) -> str | None:
         return None
     if phase in _VERIFIED:
         return f"r{candidate} was in {earlier} for less than {soak} before another took its place, and does not go on"
-    if phase in {Phase.FAILED, Phase.ROLLED_BACK, Phase.SUPERSEDED}:
+    if phase in NOT_RELEASED:
         return f"r{candidate} did not pass in {earlier} ({phase}) and does not go on"
     return f"r{candidate} is still on its way in {earlier}"
 

@@ -6,7 +6,7 @@ the operator forgets what it measured, the record does not.
 
 from dataapp_operator.api.apprelease import AppReleaseStatus, CheckStatus, SlotStatus, TimelineEntry
 from dataapp_operator.api.base import instant, seconds, timestamp
-from dataapp_operator.api.reasons import ENDS, Phase, Reason
+from dataapp_operator.api.reasons import ENDS, NOT_RELEASED, Phase, Reason
 from dataapp_operator.api.status import SCALE, Draining
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.plan import names, upkeep
@@ -18,7 +18,7 @@ MAX_TIMELINE = 32
 
 def ended(scene: Scene, number: int, *, phase: Phase, reason: Reason, message: str, next_step: str) -> AppReleaseStatus:
     """The record of a release that ended without being released, with the evidence there is."""
-    had_visitors = phase == Phase.ROLLED_BACK
+    had_visitors = scene.memory.phase in {Phase.RELEASING, Phase.BAKING}
     record = scene.release(number)
     before = record.status if record else AppReleaseStatus()
     check = scene.observed.checks.get((scene.env, number))
@@ -61,12 +61,18 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
     warm = next((w for w in memory.warm if w.release == number), None)
     weight = next((w.weight for w in memory.weights if w.release == number), 0)
     leaving = number in scene.memory.removing
-    counted = draining is not None or (number == memory.candidate and memory.phase == Phase.BAKING)
+    shown = number == memory.candidate and memory.phase in {Phase.RELEASING, Phase.BAKING}
     update: dict[str, object] = {
         "phase": phase,
         "commit": _commit(scene, number),
         "weight": f"{weight * 100 // SCALE}%" if weight else "0",
-        "sessions": 0 if removed else before.sessions if leaving else scene.sessions(number) if counted else None,
+        "sessions": 0
+        if removed
+        else before.sessions
+        if leaving
+        else scene.sessions(number)
+        if draining is not None or shown
+        else None,
         "summary": before.summary,
         "slots": ()
         if removed or phase in ENDS
@@ -79,10 +85,11 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
         update["preview_url"] = None
     elif scene.cls is not None:
         update["preview_url"] = names.url(scene.cls, upkeep.preview_host(scene, number, scene.cls))
-    if phase in {Phase.FAILED, Phase.ROLLED_BACK, Phase.SUPERSEDED}:
+    if phase in NOT_RELEASED:
         return before.model_copy(update=update | _found_later(scene, number, before))
     update["next_step"] = None
     if number == memory.candidate:
+        update["step"] = before.step if memory.step is None else memory.step
         update["checks"] = _checks(before.checks, scene.observed.checks.get((scene.env, number)))
         wait = memory.waiting_for
         update["reason"] = wait.reason if wait else None
@@ -133,9 +140,7 @@ def _commit(scene: Scene, number: int) -> str | None:
 def _phase(draft: Draft, number: int, before: AppReleaseStatus, *, removed: bool) -> str:
     memory = draft.memory
     going_back = memory.intent is not None and memory.intent.switch_to != number
-    if before.phase in {Phase.FAILED, Phase.ROLLED_BACK, Phase.SUPERSEDED} and (
-        number != memory.candidate or going_back
-    ):
+    if before.phase in NOT_RELEASED and (number != memory.candidate or going_back):
         return str(before.phase)
     if removed:
         return str(Phase.RETIRED)

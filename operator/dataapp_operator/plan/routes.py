@@ -7,7 +7,7 @@
 Defaults are spelled out so that "is it as we want it?" is plain equality with what the server stores.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dataapp_operator.api.environmentclass import GatewayRef
@@ -28,13 +28,20 @@ def weights_spec(
     environment: str,
     host: str,
     gateway: GatewayRef,
-    target: int,
-    slots: int,
+    shares: Mapping[int, int],
+    slots: Mapping[int, int],
     leaving: Iterable[int],
     plan: int,
 ) -> Json:
-    """All new visits, and page loads of leaving releases, to ``target``; the answer says which plan sent it there."""
-    backends = _backends(app, environment, target, slots)
+    """New visits, and page loads of leaving releases, by ``shares`` (release: of SCALE) over the slots of each.
+
+    The answer says which plan sent it there.
+    """
+    backends = [
+        backend
+        for number, share in shares.items()
+        for backend in _backends(app, environment, number, slots[number], share)
+    ]
     mark = [
         {
             "type": "ResponseHeaderModifier",
@@ -76,7 +83,7 @@ def pins_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, num
 def preview_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, number: int, slots: int) -> Json:
     """The preview host: pins of its slots first, then any of them."""
     pins = pins_spec(app=app, environment=environment, host=host, gateway=gateway, number=number, slots=slots)
-    rules = [*pins["rules"], {"matches": [_ANY_PATH], "backendRefs": _backends(app, environment, number, slots)}]
+    rules = [*pins["rules"], {"matches": [_ANY_PATH], "backendRefs": _backends(app, environment, number, slots, SCALE)}]
     return _spec(host, gateway, rules)
 
 
@@ -98,9 +105,9 @@ def backends_of(spec: Json) -> dict[str, int]:
     return {b["name"]: b.get("weight", 1) for b in rules[-1].get("backendRefs") or []}
 
 
-def _backends(app: str, environment: str, number: int, slots: int) -> list[Json]:
-    """The slots of one release, sharing :data:`SCALE` so that the sum is exact."""
-    share, rest = divmod(SCALE, slots)
+def _backends(app: str, environment: str, number: int, slots: int, whole: int) -> list[Json]:
+    """The slots of one release, sharing ``whole`` so that the sum is exact."""
+    share, rest = divmod(whole, slots)
     return [
         _backend(names.slot(app, environment, number, index), share + (1 if index < rest else 0))
         for index in range(slots)

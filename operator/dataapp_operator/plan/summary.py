@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataapp_operator.api.base import timestamp
 from dataapp_operator.api.conditions import BUILT, LAST_RELEASE_FAILED, READY, RECONCILING, STALLED, Condition, settle
 from dataapp_operator.api.reasons import Reason
-from dataapp_operator.api.status import EnvironmentStatus, Summary, WaitingFor
+from dataapp_operator.api.status import SCALE, EnvironmentStatus, Summary, WaitingFor
 from dataapp_operator.plan import names, words
 from dataapp_operator.plan.code import CodeView
 from dataapp_operator.plan.facts import Observed
@@ -25,7 +25,7 @@ def summarise(pairs: Sequence[tuple[Scene, Draft]]) -> Summary:
     """The columns of ``kubectl get dataapps``."""
     memories = [draft.memory for _, draft in pairs]
     serving = [(m.name, m.weights[0].release) for m in memories if m.weights]
-    moving = [f"{m.name} r{m.candidate} {str(m.phase).lower()}" for m in memories if m.candidate is not None]
+    moving = [f"{m.name} r{m.candidate} {_how_far(m)}" for m in memories if m.candidate is not None]
     moving += [f"{m.name} r{d.release} draining" for m in memories for d in m.draining if d.release != m.stable]
     waits = [m.waiting_for.since for m in memories if m.waiting_for]
     counts = [d.sessions for m in memories for d in m.draining]
@@ -36,6 +36,12 @@ def summarise(pairs: Sequence[tuple[Scene, Draft]]) -> Summary:
         sessions=sum(c for c in counts if c is not None) if counts and None not in counts else None,
         commit=_commits(memories),
     )
+
+
+def _how_far(memory: EnvironmentStatus) -> str:
+    share = next((w.weight for w in memory.weights if w.release == memory.candidate), 0)
+    phase = str(memory.phase).lower()
+    return f"{phase} {share * 100 // SCALE}%" if 0 < share < SCALE else phase
 
 
 def _commits(memories: Sequence[EnvironmentStatus]) -> str:

@@ -18,18 +18,6 @@ ROUTE_DEADLINE = 30
 """Seconds a gateway may take to show a switch before a person is told."""
 
 
-def begin(scene: Scene, draft: Draft, number: int) -> None:
-    """Decide the switch; it is written into the route in the next pass, when this is persisted."""
-    plan = draft.memory.plan + 1
-    draft.enter(Phase.RELEASING, f"{scene.env}: r{number} passed its checks, switching new visits to it")
-    draft.update(intent=Intent(switch_to=number, plan=plan))
-    draft.wait(
-        Reason.SWITCHING,
-        f"new visits go to r{number}; waiting until the gateway shows it",
-        until=scene.now + timedelta(seconds=ROUTE_DEADLINE),
-    )
-
-
 def advance(scene: Scene, draft: Draft, number: int, gateway: GatewayFacts) -> None:
     """A switch has been decided: write it, see it, and only then go on."""
     intent, cls = scene.memory.intent, scene.cls
@@ -71,7 +59,12 @@ def advance(scene: Scene, draft: Draft, number: int, gateway: GatewayFacts) -> N
     if written and gateway.address:
         draft.background.append(
             ObserveGateway(
-                environment=scene.env, number=goal, plan=intent.plan, host=scene.host, address=gateway.address
+                environment=scene.env,
+                number=goal,
+                plan=intent.plan,
+                host=scene.host,
+                address=gateway.address,
+                among=tuple(upkeep.shares(scene.memory)),
             )
         )
     if route is not None and route.accepted is False:
@@ -93,7 +86,8 @@ def advance(scene: Scene, draft: Draft, number: int, gateway: GatewayFacts) -> N
         )
     else:
         reason = Reason.ROLLING_BACK if back else Reason.SWITCHING
-        draft.wait(reason, f"new visits go to r{goal}; waiting until the gateway shows it", until=due)
+        told = "new visits go" if intent.weight is None else f"{intent.weight * 100 // SCALE} % of new visits go"
+        draft.wait(reason, f"{told} to r{goal}; waiting until the gateway shows it", until=due)
 
 
 def _switched(scene: Scene, draft: Draft, number: int) -> None:
@@ -102,6 +96,9 @@ def _switched(scene: Scene, draft: Draft, number: int) -> None:
     if intent is None:
         return
     goal, stable = intent.switch_to, scene.memory.stable
+    if intent.weight is not None and stable is not None and goal == number:
+        _stepped(scene, draft, number, intent)
+        return
     draft.update(
         plan=intent.plan,
         intent=None,
@@ -111,6 +108,7 @@ def _switched(scene: Scene, draft: Draft, number: int) -> None:
     if goal != number:  # taken back
         draft.update(
             candidate=None,
+            step=None,
             draining=(
                 *(d for d in draft.memory.draining if d.release not in {goal, number}),
                 begin_draining(scene, number, at_once=intent.evict),
@@ -120,7 +118,7 @@ def _switched(scene: Scene, draft: Draft, number: int) -> None:
         return
     if stable is None:
         left = tuple(d for d in draft.memory.draining if d.release != number)
-        draft.update(stable=number, stable_since=timestamp(scene.now), candidate=None, draining=left)
+        draft.update(stable=number, stable_since=timestamp(scene.now), candidate=None, step=None, draining=left)
         draft.enter(Phase.RELEASED, f"{scene.env}: r{number} is released")
         return
     others = (d for d in draft.memory.draining if d.release not in {stable, number})
@@ -129,6 +127,18 @@ def _switched(scene: Scene, draft: Draft, number: int) -> None:
     bake = seconds(spec.plan.bake) if spec else 0
     draft.enter(Phase.BAKING, f"{scene.env}: r{number} serves everybody, r{stable} is kept", within=bake)
     baking.say(scene, draft, number)
+
+
+def _stepped(scene: Scene, draft: Draft, number: int, intent: Intent) -> None:
+    """The gateway shows a step: it is held from now on. Nobody begins to leave."""
+    spec, index = scene.spec(number), scene.memory.step
+    share = tuple(Weight(release=n, weight=weight) for n, weight in upkeep.shares(scene.memory).items())
+    known = spec is not None and index is not None and index < len(spec.plan.steps)
+    held = seconds(spec.plan.steps[index].hold) if known and spec is not None and index is not None else 0
+    percent = f"{(intent.weight or 0) * 100 // SCALE} %"
+    draft.update(plan=intent.plan, intent=None, weights=share)
+    draft.enter(Phase.RELEASING, f"{scene.env}: r{number} has {percent} of the new visitors", within=held)
+    draft.wait(Reason.HOLDING, f"r{number} has {percent} of the new visitors", until=draft.memory.deadline)
 
 
 def begin_draining(scene: Scene, number: int, *, warm: bool = False, at_once: bool = False) -> Draining:

@@ -9,7 +9,7 @@ stays), pod, Service*, each step only once the one before has been observed: no 
 from dataapp_operator.api.dataapp import Drain
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.reasons import Phase
-from dataapp_operator.api.status import EnvironmentStatus
+from dataapp_operator.api.status import SCALE, EnvironmentStatus
 from dataapp_operator.plan import names, routes, workload
 from dataapp_operator.plan.actions import Delete, Ensure
 from dataapp_operator.plan.facts import ReplicaSetFacts, RouteFacts
@@ -36,11 +36,14 @@ def live(memory: EnvironmentStatus) -> set[int]:
     return numbers - set(memory.removing)
 
 
-def target(memory: EnvironmentStatus) -> int | None:
-    """The release that new visits must get according to the memory."""
-    if memory.intent is not None:
-        return memory.intent.switch_to
-    return memory.weights[0].release if memory.weights else None
+def shares(memory: EnvironmentStatus) -> dict[int, int]:
+    """The share of new visits, of SCALE, that each release must get according to the memory."""
+    intent = memory.intent
+    if intent is None:
+        return {w.release: w.weight for w in memory.weights}
+    if intent.weight is None or memory.stable is None:
+        return {intent.switch_to: SCALE}
+    return {memory.stable: SCALE - intent.weight, intent.switch_to: intent.weight}
 
 
 def leaving(memory: EnvironmentStatus) -> set[int]:
@@ -48,9 +51,9 @@ def leaving(memory: EnvironmentStatus) -> set[int]:
     numbers = {d.release for d in memory.draining} | {w.release for w in memory.warm}
     if memory.weights or memory.intent:
         numbers |= {n for n in (memory.stable,) if n is not None}
-    if memory.intent or memory.phase == Phase.BAKING:
+    if memory.intent or memory.phase in {Phase.RELEASING, Phase.BAKING}:
         numbers |= {n for n in (memory.candidate,) if n is not None}
-    return numbers - {target(memory)}
+    return numbers - shares(memory).keys()
 
 
 def ensure(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None) -> None:
@@ -82,10 +85,10 @@ def _ensure_budget(scene: Scene, draft: Draft) -> None:
 
 def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None) -> bool:
     """Keep the weights route as the memory says. True when it already is."""
-    number = target(scene.memory)
+    wanted_shares = shares(scene.memory)
     name = names.weights_route(scene.app, scene.env)
     known = scene.observed.routes.get(name)
-    if number is None:
+    if not wanted_shares:
         if known is not None and not known.deleting:
             draft.actions.append(_delete_route(known))
         return False
@@ -96,17 +99,22 @@ def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None)
         environment=scene.env,
         host=scene.host,
         gateway=cls.gateway,
-        target=number,
-        slots=scene.slot_count(number),
+        shares=wanted_shares,
+        slots={number: scene.slot_count(number) for number in wanted_shares},
         leaving=leaving(scene.memory),
         plan=scene.memory.intent.plan if scene.memory.intent else scene.memory.plan,
     )
-    able = scene.any_ready(number) if number == scene.memory.stable else scene.ready(number)
-    pinned = names.release(scene.app, scene.env, number) in scene.observed.routes
-    if scene.memory.intent is not None and not (able and pinned):
+    able = all(_can_take(scene, number) for number in wanted_shares)
+    if scene.memory.intent is not None and not able:
         # Weight only for a release that can take it: it lost a slot (or its pins) since the switch was decided. Wait.
         return known is not None and known.spec == wanted
     return _ensure_route(scene, draft, name, names.labels(scene.app, scene.env), wanted)
+
+
+def _can_take(scene: Scene, number: int) -> bool:
+    """Whether a release can be given new visits: its slots are there, and the cookies they set lead to them."""
+    able = scene.any_ready(number) if number == scene.memory.stable else scene.ready(number)
+    return able and names.release(scene.app, scene.env, number) in scene.observed.routes
 
 
 def _ensure_workload(scene: Scene, draft: Draft, number: int) -> None:
