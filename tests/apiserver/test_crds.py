@@ -295,7 +295,8 @@ ROUTES = {
         **NOWHERE, shares={3: 950, 4: 50}, slots={3: 2, 4: 3}, leaving=(2,), plan=9
     ),
     "pins of two slots": routes.pins_spec(**NOWHERE, number=3, slots=2),
-    "preview of eight slots": routes.preview_spec(**NOWHERE, number=3, slots=8),
+    "preview": routes.preview_spec(**NOWHERE, number=3),
+    "proof of eight slots": routes.proof_spec(**NOWHERE, number=3, slots=8),
     "any listener": routes.pins_spec(
         **(NOWHERE | {"gateway": GatewayRef(namespace="gateways", name="public")}), number=3, slots=1
     ),

@@ -19,9 +19,9 @@ MUTANTS = (
         1,
         SWAPPED,
         "upkeep.py",
-        old="    if left:\n        draft.actions += [_delete_route(route)",
+        old="    if left:\n        draft.actions += [delete_route(route)",
         new="    if left and all(slot.gone for slot in scene.slots(number).values()):\n"
-        "        draft.actions += [_delete_route(route)",
+        "        draft.actions += [delete_route(route)",
         why="Pods go before the routes that lead to them: whoever carries their cookie meets nobody.",
     ),
     Mutant(
@@ -123,7 +123,7 @@ MUTANTS = (
         "draining.py",
         old=_DRAINED,
         new=_DRAINED + '            pins = scene.observed.routes.get(f"{scene.app}-{scene.env}-{entry.release}")\n'
-        "            draft.actions += [upkeep._delete_route(pins)] if pins else []\n",
+        "            draft.actions += [upkeep.delete_route(pins)] if pins else []\n",
         why="The cookies of a release lead nowhere as soon as its end is planned.",
     ),
 )

@@ -86,16 +86,18 @@ PLACES = (
 
 
 @functools.cache
-def _begun(environments: int, slots: int, warm: int, *, manual: bool, canary: bool) -> World:
+def _begun(environments: int, slots: int, warm: int, *, manual: bool, canary: bool, pins: str, weighs: bool) -> World:
     world = fresh(environments=environments, slots=slots, warm=warm, manual=manual, canary=canary)
+    world.pins, world.weighs = pins, weighs
     world.settle()
     return world
 
 
-def begin(way: Way) -> World:
-    """A world whose first release serves."""
+def begin(way: Way, *, pins: str = "led", weighs: bool = True) -> World:
+    """A world whose first release serves, behind a gateway that can or cannot lead cookies and weigh."""
     environments, slots, warm, manual, canary = way
-    return copy.deepcopy(_begun(environments, slots, warm, manual=manual, canary=canary))
+    begun = _begun(environments, slots, warm, manual=manual, canary=canary, pins=pins, weighs=weighs)
+    return copy.deepcopy(begun)
 
 
 def play(world: World, script: list[tuple[str, object]]) -> tuple[list[str], set[str]]:

@@ -43,10 +43,16 @@ class Visitors(Promises):
                 raise Violation(f"people are sent to r{number}, which never passed its checks")
             if moved and number != memory.stable and not self._slot_ready(self._slot_of(backend)):
                 raise Violation(f"{name} gives r{number} a share that its ready replicas cannot carry")
-            if moved and names.release("sales", env, number) not in self.routes:
+            if moved and self._leads_cookies(env, number) and names.release("sales", env, number) not in self.routes:
                 raise Violation(f"{name} sends people to r{number}, whose cookies lead nowhere yet")
             self.exposed.add((env, number))
         self._check_pages(name, env, new)
+        if moved:
+            self._check_able(name, env, {self._slot_of(backend)[1] for backend in backends})
+            if not self.marks:
+                raise Violation(f"{name} sends people elsewhere, and nobody can see whether they get there")
+        if self._refuses(new):
+            raise Violation(f"{name} asks a gateway that refuses patterns to match one")
 
     def _check_shares(self, name: str, memory: EnvironmentStatus, backends: dict[str, int]) -> None:
         """A release that is on its way has the share that was decided, and the rest stays with what is stable."""
@@ -74,11 +80,29 @@ class Visitors(Promises):
                 gone |= {int(number) for number in re.search(r"=\(\?:([0-9|]+)\)", cookie)[1].split("|")}
         removing = self.status.environment(env).removing
         there = {pod.slot[1] for pod in self.pods.values() if pod.slot[0] == env and not pod.over}
-        left = {n for e, n in self.exposed if e == env} & there - target - set(removing)
+        left = {n for e, n in self.exposed if e == env and self._leads_cookies(e, n)} & there - target - set(removing)
         if not left <= gone:
             raise Violation(f"a page load may still land on {sorted(left - gone)} of {env}, which has left")
         if gone & target:
             raise Violation(f"{name} treats whoever has {sorted(gone & target)} open as a stranger")
+
+    def _leads_cookies(self, env: str, number: int) -> bool:
+        """Whether a cookie of this release means anything: its Gateway was not seen to take no notice of it."""
+        record = self.releases.get((env, number))
+        return record is None or record[0].plan.pins
+
+    def _check_able(self, name: str, env: str, shares: set[int]) -> None:
+        """Where cookies lead nowhere, sessions have one process to be in, and one release at a time to come to."""
+        if self.pins == "led":
+            return
+        if len(shares) > 1:
+            raise Violation(f"{name} shares visitors out among {sorted(shares)}, and their cookies lead nowhere")
+        for number in shares:
+            record = self.releases.get((env, number))
+            if record is not None and record[0].plan.slots > 1:
+                raise Violation(
+                    f"{name} sends people to {record[0].plan.slots} replicas, and their cookies lead nowhere"
+                )
 
     def _check_pins(self, name: str, new: dict) -> None:
         """The cookie of a pod leads to that pod and to no other."""
@@ -91,6 +115,8 @@ class Visitors(Promises):
                         raise Violation(f"{name} leads whoever has r{number}, slot {index} open to {led}")
 
     def _check_route_delete(self, name: str) -> None:
+        if name.endswith(".proof"):
+            return  # nobody is led by it
         if name.endswith(".preview") or re.search(r"-\d+$", name):
             env, number = name.removesuffix(".preview").rsplit("-", 2)[1:]
             if int(number) not in self.status.environment(env).removing:

@@ -44,7 +44,10 @@ def test_evidence_outlives_the_operator() -> None:
     world = at_phase("Baking")
     world.reconcile()
     before = record(world, 2).checks
-    assert [(c.name, c.verdict, c.measured) for c in before] == [("session", "pass", "output total = 3")]
+    assert [(c.name, c.verdict, c.measured) for c in before] == [
+        ("session", "pass", "output total = 3"),
+        ("gateway", "pass", "cookies are led"),
+    ]
     world.die()
     world.reconcile()
     world.tick(1)
@@ -62,7 +65,7 @@ def test_a_session_that_works_again_and_again_is_one_piece_of_evidence() -> None
     assert told.checks == checks
     world.checks[("env0", 2)] = CheckFacts(attempt=10, verdict=Verdict.FAIL, message="boom", failed_in_row=1)
     told = next(r.status for r in decide(world.observe()).records if r.number == 2)
-    assert [(c.verdict, c.measured) for c in told.checks] == [("fail", "boom")]
+    assert [(c.verdict, c.measured) for c in told.checks] == [("fail", "boom"), ("pass", "cookies are led")]
 
 
 def test_a_pass_in_which_nothing_happened_writes_no_record() -> None:

@@ -179,11 +179,27 @@ def test_before_a_switch_nobody_reaches_the_candidate_by_chance() -> None:
     assert reached(specs, headers=COOKIE13 | NAVIGATE) == OLD0
 
 
-def test_the_preview_host_keeps_sessions_on_their_slot() -> None:
-    preview = routes.preview_spec(app="sales", environment="prod", host="p.test", gateway=GW, number=14, slots=2)
-    assert preview["hostnames"] == ["p.test"]
-    assert reached([preview]) == NEW
-    assert reached([preview], headers=COOKIE14) == {"sales-prod-14-s1"}
+def preview() -> dict[str, Any]:
+    return routes.preview_spec(app="sales", environment="prod", host="p.test", gateway=GW, number=14)
+
+
+def test_the_preview_host_leads_to_one_slot_with_or_without_a_cookie() -> None:
+    """So a session stays where it is behind any gateway, also one that refuses routes that look at cookies."""
+    assert preview()["hostnames"] == ["p.test"]
+    assert reached([preview()]) == reached([preview()], headers=COOKIE14) == {"sales-prod-14-s0"}
+    assert "RegularExpression" not in str(preview())
+
+
+@pytest.mark.parametrize("slots", [1, 2, 8])
+def test_the_question_what_cookies_do_is_asked_as_pins_are_led(slots: int) -> None:
+    proof = routes.proof_spec(app="sales", environment="prod", host="p.test", gateway=GW, number=14, slots=slots)
+    assert len(proof["rules"]) == min(slots, 2)
+    for index in {0, slots - 1}:
+        led = reached([preview(), proof], headers={"Cookie": f"a=b; dataapp-proof=14.{index}; c=d"})
+        assert led == {f"sales-prod-14-s{index}"}
+    for cookie in ("xdataapp-proof=14.0", "dataapp-proof=114.0", "dataapp-sales-prod=14.1"):
+        assert reached([preview(), proof], headers={"Cookie": cookie}) == {"sales-prod-14-s0"}
+    assert not any("filters" in rule for rule in proof["rules"]), "what a cookie leads to is of no plan"
 
 
 @pytest.mark.parametrize("slots", range(1, 9))
@@ -217,6 +233,7 @@ def test_only_weights_say_the_plan_and_on_every_rule() -> None:
     assert "X-DataApp-Plan" in mark
     assert "'57'" in mark
     assert not any("filters" in rule for rule in pins(14)["rules"])
+    assert "'0'" in str(preview()["rules"][0]["filters"]), "plans count from one"
 
 
 def test_without_a_listener_every_one_that_matches_is_meant() -> None:
@@ -244,6 +261,7 @@ def test_two_different_things_never_have_the_same_name(one: tuple[Any, ...], two
             "route " + names.weights_route(app, env): (app, env),
             "route " + names.release(app, env, number): (app, env, number),
             "route " + names.preview_route(app, env, number): (app, env, number, "preview"),
+            "route " + names.proof_route(app, env, number): (app, env, number, "proof"),
             "slot " + names.slot(app, env, number, index): key,
         }
 

@@ -30,6 +30,10 @@ class ReleasePlan(Model):
         default=(), max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
     slots: int = Field(ge=1, le=8)
+    pins: bool = Field(
+        default=True,
+        description="Whether routes lead visitors by their cookie; not where the Gateway does not obey them.",
+    )
     bake: Duration
     drain: Drain
     keep_warm: KeepWarm = KeepWarm()
@@ -59,6 +63,12 @@ class AppReleaseSpec(Model):
         default=None,
         max_length=512,
         description="Why the same code and settings are released once more, where they are.",
+    )
+    limited: str | None = Field(
+        default=None,
+        max_length=1024,
+        description="What the Gateway was seen not to do, what this release does without because of it, and which requests"
+        " may be lost.",
     )
     config: AppSpec | None = Field(
         default=None,

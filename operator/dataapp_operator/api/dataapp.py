@@ -15,6 +15,8 @@ from dataapp_operator.api.code import MAX_INCLUDES, GitRef, LocalName, path_fiel
 Framework = Literal["streamlit", "shiny-r", "shiny-python", "fastapi"]
 
 DEFAULT_PORTS: dict[str, int] = {"streamlit": 8501, "shiny-r": 3838, "shiny-python": 8000, "fastapi": 8000}
+SESSIONLESS: frozenset[str] = frozenset({"fastapi"})
+"""Frameworks whose apps keep nothing of a visitor in their process: any replica may answer any request."""
 FRONT_PORTS = (18080, 18081, 18082)
 MAX_APP_NAME = 30
 MAX_SLOTS = 8

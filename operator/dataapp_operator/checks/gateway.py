@@ -7,7 +7,7 @@ of the release.
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -66,20 +66,46 @@ async def observe_plan(
 async def _visit(
     url: str, host: str, plan: int, releases: Collection[int], client: aiohttp.ClientSession
 ) -> tuple[bool, str]:
-    # Connection: close, so that the next visit may meet another proxy of the gateway.
-    headers = {"Host": host, "Connection": "close", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    headers = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    answer = await visit(url, host, headers=headers, client=client)
+    if isinstance(answer, str):
+        return False, answer
+    return answer.by_app and answer.plan == str(plan) and answer.release in {str(n) for n in releases}, str(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer: who gave it, by which plan, and which cookies came with it ("name=value")."""
+
+    status: int
+    plan: str | None
+    release: str | None
+    cookies: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"status {self.status}, plan {self.plan or 'none'}, release {self.release or 'none'}"
+
+    @property
+    def by_app(self) -> bool:
+        """Whether somebody behind the gateway gave it, and not instead of an app that does not answer."""
+        return self.status < 500 and self.release is not None  # noqa: PLR2004
+
+
+async def visit(url: str, host: str, *, headers: Mapping[str, str], client: aiohttp.ClientSession) -> Answer | str:
+    """One visit on a connection of its own, so that the next may meet another proxy of the gateway; or why there was none.
+
+    The client must keep no cookies.
+    """
+    asked = {"Host": host, "Connection": "close", **headers}
     limits = aiohttp.ClientTimeout(total=_ONE_VISIT)
     try:
-        async with client.get(url, headers=headers, allow_redirects=False, timeout=limits) as answer:
-            seen_plan, seen_release = (
-                answer.headers.get(HEADER_PLAN, "none"),
-                answer.headers.get(RELEASE_HEADER, "none"),
-            )
-            detail = f"status {answer.status}, plan {seen_plan}, release {seen_release}"
-            fits = answer.status < 500 and seen_plan == str(plan) and seen_release in {str(n) for n in releases}  # noqa: PLR2004
-            return fits, detail
+        async with client.get(url, headers=asked, allow_redirects=False, timeout=limits) as answer:
+            found = answer.headers
+            cookies = tuple(line.partition(";")[0] for line in found.getall("Set-Cookie", []))
+            return Answer(answer.status, found.get(HEADER_PLAN), found.get(RELEASE_HEADER), cookies)
     except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
-        return False, f"no answer from the gateway ({str(error) or type(error).__name__})"
+        return f"no answer from the gateway ({str(error) or type(error).__name__})"
 
 
 def bracketed(address: str) -> str:

@@ -2,26 +2,30 @@
 
 import asyncio
 import math
+from dataclasses import replace
 
 import aiohttp
 
 from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.verdict import Verdict
+from dataapp_operator.checks.abilities import Release, prove_abilities
 from dataapp_operator.checks.cause import find_cause, join_reason, tail
 from dataapp_operator.checks.fronts import read_sessions
 from dataapp_operator.checks.gateway import bracketed, observe_plan
 from dataapp_operator.checks.result import SessionResult
 from dataapp_operator.checks.session import probe_session
+from dataapp_operator.checks.shares import Expected, count_shares
 from dataapp_operator.control.background import AppKey
 from dataapp_operator.control.code_reading import CodeReader
 from dataapp_operator.front.settings import PROBE_PORT
 from dataapp_operator.kube.errors import KubeError
 from dataapp_operator.kube.port import Cluster
-from dataapp_operator.plan.actions import ObserveGateway, ReadCode, ReadLog, StartCheck, Target
-from dataapp_operator.plan.facts import CheckFacts, CodeFacts, FrontFacts, LogFacts, ViewFacts
+from dataapp_operator.plan.actions import ObserveGateway, ProveGateway, ReadCode, ReadLog, StartCheck, Target
+from dataapp_operator.plan.facts import CheckFacts, CodeFacts, FrontFacts, GatewayAbility, LogFacts, ViewFacts
 
 SESSION_TIMEOUT = 20.0
 LOOK_TIMEOUT = 10.0
+COUNT_TIMEOUT = 30.0
 LOG_LINES = 200
 EXPECTED = {"fastapi": "an answer that describes the API, without an error"}
 EXPECTED_OF_SESSION = "a session that shows a value, without an error"
@@ -79,18 +83,43 @@ class ClusterSenses:
         return target, results
 
     async def look(self, work: ObserveGateway) -> ViewFacts:
-        """Visit the app through its gateway."""
-        address, _, port = work.address.rpartition(":")
+        """Visit the app through its gateway; where it is wanted, often enough to see how new visits are shared out."""
+        address, port = _split(work.address)
         view = await observe_plan(
-            address=address.strip("[]"),
-            port=int(port),
+            address=address,
+            port=port,
             host=work.host,
             plan=work.plan,
             releases=work.among or (work.number,),
             timeout=LOOK_TIMEOUT,
             client=self._client,
         )
-        return ViewFacts(plan=work.plan, release=work.number, seen=view.seen, words=view.detail)
+        facts = ViewFacts(plan=work.plan, release=work.number, seen=view.seen, words=view.detail)
+        if not view.seen or not work.weigh:
+            return facts
+        shares = await count_shares(
+            [Expected(share.number, share.weight, share.slots) for share in work.weigh],
+            address=address,
+            port=port,
+            host=work.host,
+            plan=work.plan,
+            timeout=COUNT_TIMEOUT,
+            client=self._client,
+        )
+        return replace(facts, seen=shares.fits is not None, words=shares.detail, weighs=shares.weighs)
+
+    async def prove(self, work: ProveGateway) -> GatewayAbility:
+        """What a Gateway does with cookies and headers."""
+        address, port = _split(work.address)
+        view = await prove_abilities(
+            Release(number=work.number, slots=work.slots, host=work.host, cookie=work.cookie),
+            address=address,
+            port=port,
+            refused=work.refused,
+            timeout=LOOK_TIMEOUT,
+            client=self._client,
+        )
+        return GatewayAbility(pins=view.pins, marks=view.marks, words=view.words)
 
     async def read_log(self, app: AppKey, work: ReadLog) -> LogFacts:
         """The log of the first pod that says why it failed."""
@@ -119,3 +148,9 @@ class ClusterSenses:
         """One front's open sessions; unknown when it does not answer."""
         found = await read_sessions(target.ip, client=self._client)
         return FrontFacts() if found is None else FrontFacts(live=found.live, quiet_for=found.quiet_for)
+
+
+def _split(address: str) -> tuple[str, int]:
+    """Host and port of an address."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)

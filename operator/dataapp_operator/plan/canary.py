@@ -10,7 +10,7 @@ from datetime import timedelta
 from dataapp_operator.api.base import instant
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import SCALE, Intent
-from dataapp_operator.plan import baking, commands, probing
+from dataapp_operator.plan import abilities, baking, commands, probing
 from dataapp_operator.plan.scene import Draft, Scene
 
 PERCENT = SCALE // 100
@@ -19,12 +19,14 @@ PERCENT = SCALE // 100
 def first_step(scene: Scene, number: int) -> int | None:
     """The step that a release begins with; None: all new visitors come at once.
 
-    So it is with a first release, with one that comes back, where a person said so, and where the stable one answers
-    nobody: a share of the visitors for it would be a share of errors.
+    So it is with a first release, with one that comes back, where a person said so, where the stable one answers nobody (a
+    share of the visitors for it would be a share of errors), and where the Gateway does not share visitors out.
     """
     spec, memory = scene.spec(number), scene.memory
     comes_back = number in {d.release for d in memory.draining} | {w.release for w in memory.warm}
     if spec is None or not spec.plan.steps or memory.stable is None or comes_back:
+        return None
+    if abilities.of(scene).weighs is False:
         return None
     if commands.names_candidate(scene, commands.PROMOTE_FULL) or not scene.any_ready(memory.stable):
         return None

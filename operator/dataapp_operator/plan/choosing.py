@@ -4,7 +4,7 @@ from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.base import seconds
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Artefact
-from dataapp_operator.plan import desired, endings, promotion
+from dataapp_operator.plan import abilities, desired, endings, promotion
 from dataapp_operator.plan.actions import CreateRelease
 from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene
 from dataapp_operator.plan.wishes import Wish, wish_for
@@ -45,6 +45,8 @@ def choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
     if scene.observed.suspended:
         draft.wait(Reason.SUSPENDED, _SUSPENDED)
         return
+    if not abilities.before(scene, draft):
+        return
     back = way_back(scene, content) if failed is None else None  # another try is another release
     if back is not None:
         come_back(draft, back)
@@ -63,6 +65,7 @@ def way_back(scene: Scene, content: tuple[str, str]) -> int | None:
         for n in left - {memory.stable, *memory.removing}
         if desired.content(memory.artefact(n)) == content
         and scene.spec(n) is not None
+        and abilities.fits(scene, scene.spec(n))
         and scene.ready(n)
         and scene.on_cordoned_node(n) is None
     )
@@ -96,11 +99,16 @@ def once_more(scene: Scene, draft: Draft, spec: AppReleaseSpec, cause: str) -> b
     if _in_the_way(scene, draft, desired.content(spec)):
         return False
     again = spec.model_copy(update={"cause": cause})
-    own = {number: record.spec for (env, number), record in scene.observed.releases.items() if env == scene.env}
-    made = (n for n, known in own.items() if n > scene.observed.status.last_number and known == _numbered(again, n))
-    # The first: created by a pass that did not live to remember it.
-    _begin(scene, draft, _numbered(again, min(made, default=draft.last_number + 1)))
+    made = (known for n, known in _made(scene).items() if abilities.same(known, _numbered(again, n)))
+    _begin(scene, draft, next(made, None) or abilities.limit(scene, _numbered(again, draft.last_number + 1)))
     return True
+
+
+def _made(scene: Scene) -> dict[int, AppReleaseSpec]:
+    """What was created by a pass that did not live to remember it: nothing has happened to it yet."""
+    releases = sorted(scene.observed.releases.items())
+    own = {number: record for (env, number), record in releases if env == scene.env}
+    return {n: r.spec for n, r in own.items() if r.status.phase is None and scene.memory.artefact(n) is None}
 
 
 def _numbered(spec: AppReleaseSpec, number: int) -> AppReleaseSpec:
@@ -180,14 +188,14 @@ def _spec_for(scene: Scene, wish: Wish, *, last_number: int) -> AppReleaseSpec:
         taken = desired.content(scene.memory.artefact(wish.number)) not in {None, desired.content(spec)} or _ended(
             scene, wish.number
         )
-        if own.get(wish.number, spec) == spec and wish.number >= max(own, default=0) and not taken:
-            return spec
-    given = observed.status.last_number
-    for number, known in sorted(own.items()):
-        spec = desired.release_spec(scene.app, wish, scene.environment, number=number)
-        if number > given and spec == known:
-            return spec  # created by a pass that did not live to remember it
-    return desired.release_spec(scene.app, wish, scene.environment, number=last_number + 1)
+        known = own.get(wish.number) or abilities.limit(scene, spec)
+        fits = abilities.same(known, spec) and abilities.fits(scene, known)
+        if fits and wish.number >= max(own, default=0) and not taken:
+            return known
+    for number, known in _made(scene).items():
+        if abilities.same(known, desired.release_spec(scene.app, wish, scene.environment, number=number)):
+            return known
+    return abilities.limit(scene, desired.release_spec(scene.app, wish, scene.environment, number=last_number + 1))
 
 
 def _ended(scene: Scene, number: int) -> bool:

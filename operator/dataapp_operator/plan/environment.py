@@ -9,7 +9,7 @@ import re
 from dataapp_operator.api.base import timestamp
 from dataapp_operator.api.dataapp import Environment
 from dataapp_operator.api.reasons import Reason
-from dataapp_operator.plan import choosing, draining, hands, names, phases, record, switching, upkeep, words
+from dataapp_operator.plan import abilities, choosing, draining, hands, names, phases, record, switching, upkeep, words
 from dataapp_operator.plan.choosing import LOOK_AGAIN
 from dataapp_operator.plan.facts import GatewayFacts
 from dataapp_operator.plan.scene import Draft, Scene, host_of
@@ -47,6 +47,7 @@ def step(scene: Scene, *, last_number: int, earlier: str | None) -> Draft:
         hands.answer_rest(scene, draft)
     draining.advance(scene, draft)
     draining.ask_fronts(scene, draft)
+    abilities.tidy(scene, draft)
     _refused(scene, draft)
     _forget(draft)
     record.project(scene, draft)

@@ -35,6 +35,7 @@ ANNOTATION_SUSPEND = f"{GROUP}/suspend"
 """On a DataApp, by a person: with any value no new release begins. What runs, and what is on its way, goes on."""
 ANNOTATION_END_SESSIONS = f"{GROUP}/end-sessions"
 """On a DataApp that is being deleted, by a person: with any value its open sessions are not waited for."""
+_PROOF = ".proof"
 FINALIZER = f"{GROUP}/drain"
 """On a DataApp: it is gone only when its sessions have ended."""
 REQUESTED_AT = ("reconcile.dataapps.dev/requestedAt", "reconcile.fluxcd.io/requestedAt")
@@ -44,6 +45,10 @@ ANNOTATION_NUDGE = f"{GROUP}/nudge"
 """On a ReplicaSet whose pod was refused: changed now and then, so that its controller tries again soon."""
 
 HEADER_PLAN = "X-DataApp-Plan"
+NO_PLAN = 0
+"""What the header says on a preview host, where no plan shares visitors out: plans count from one."""
+PROOF_COOKIE = "dataapp-proof"
+"""The cookie with which the operator finds out on a preview host where a Gateway leads it. No visitor has it."""
 
 
 def release(app: str, environment: str, number: int) -> str:
@@ -69,6 +74,17 @@ def slot_labels(count: int) -> tuple[str, ...]:
 def preview_route(app: str, environment: str, number: int) -> str:
     """The route of a release's preview host. The dot keeps it apart from every other name of ours."""
     return f"{app}-{environment}-{number}.preview"
+
+
+def proof_route(app: str, environment: str, number: int) -> str:
+    """The route that is there while it is found out what a Gateway does with cookies, on the release's preview host."""
+    return f"{release(app, environment, number)}{_PROOF}"
+
+
+def is_proof_route(app: str, environment: str, name: str) -> bool:
+    """Whether a route of this app is such a one, of this environment."""
+    number = name.removeprefix(f"{app}-{environment}-").removesuffix(_PROOF)
+    return number.isdigit() and name == proof_route(app, environment, int(number))
 
 
 def weights_route(app: str, environment: str) -> str:
@@ -106,7 +122,16 @@ def pin_pattern(app: str, environment: str, number: int, index: int) -> str:
 
     Anchored on both sides: some gateways match the whole value, others any part of it.
     """
-    return rf"^(?:.*; ?)?{cookie(app, environment)}={number}\.{index}(?:;.*)?$"
+    return _pattern(cookie(app, environment), number, index)
+
+
+def proof_pattern(number: int, index: int) -> str:
+    """The same for the cookie with which the operator itself comes."""
+    return _pattern(PROOF_COOKIE, number, index)
+
+
+def _pattern(name: str, number: int, index: int) -> str:
+    return rf"^(?:.*; ?)?{name}={number}\.{index}(?:;.*)?$"
 
 
 def leaving_pattern(app: str, environment: str, numbers: Iterable[int]) -> str:

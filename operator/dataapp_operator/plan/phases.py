@@ -11,11 +11,11 @@ from datetime import timedelta
 from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.plan import baking, canary, commands, endings, probing, switching
+from dataapp_operator.plan import abilities, baking, canary, commands, endings, probing, switching
 from dataapp_operator.plan.choosing import CHECK_DEADLINE
 from dataapp_operator.plan.facts import GatewayFacts
 from dataapp_operator.plan.health import Health, Outlook
-from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene, since
+from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene, lost, since
 
 CHECK_AGAIN = 3
 """Seconds between two tries of a check that could not tell."""
@@ -108,6 +108,15 @@ def _checking(scene: Scene, draft: Draft, number: int) -> None:
         return
     check = probing.of(scene, number)
     if check.verdict is Verdict.PASS and scene.ready(number):
+        if not abilities.during(scene, draft, number):
+            probing.want(
+                scene, draft, number, check, pause=CHECK_DEADLINE
+            )  # that it worked must not become an old story
+            return
+        if not abilities.fits(scene, spec):
+            why = f"nobody was sent to it: {abilities.limit(scene, spec).limited}. The same begins once more like that"
+            endings.drop(scene, draft, number, Reason.GATEWAY_UNABLE, why)
+            return
         if commands.paused(scene):
             draft.wait(
                 Reason.PAUSED, f"r{number} passed its checks and is paused by a person; nobody is sent to it yet"
@@ -119,12 +128,13 @@ def _checking(scene: Scene, draft: Draft, number: int) -> None:
     if check.verdict is Verdict.FAIL:
         endings.fail(scene, draft, number, Reason.SESSION_FAILED, check.message, endings.again(scene, number))
         return
+    abilities.ahead(scene, draft, number)
     deadline = instant(scene.memory.deadline) if scene.memory.deadline else scene.now
     if scene.now >= deadline and check.verdict is None and (check.running or probing.whom(scene, number)):
         # Nobody was there to look (the operator was away), or the first look is not over: the time begins now.
         deadline = scene.now + timedelta(seconds=CHECK_DEADLINE)
         draft.update(deadline=timestamp(deadline))
-    if scene.now >= deadline:
+    if scene.now >= deadline and (check.verdict is not Verdict.PASS or lost(scene, number)):
         what = check.message or check.measured or "no session could be opened"
         endings.fail(
             scene,

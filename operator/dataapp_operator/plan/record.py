@@ -9,11 +9,14 @@ from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.reasons import ENDS, NOT_RELEASED, Phase, Reason
 from dataapp_operator.api.status import SCALE, Draining
 from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.plan import names, upkeep
+from dataapp_operator.plan import abilities, names, upkeep
 from dataapp_operator.plan.facts import CheckFacts
 from dataapp_operator.plan.scene import Draft, Scene
 
 MAX_TIMELINE = 32
+GATEWAY = "gateway"
+"""The name of the check of what the Gateway does."""
+_EXPECTED_OF_GATEWAY = "a visitor's cookie leads to one replica, shares are kept, and a switch can be seen"
 
 
 def ended(scene: Scene, number: int, *, phase: Phase, reason: Reason, message: str, next_step: str) -> AppReleaseStatus:
@@ -90,7 +93,8 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
     update["next_step"] = None
     if number == memory.candidate:
         update["step"] = before.step if memory.step is None else memory.step
-        update["checks"] = _checks(before.checks, scene.observed.checks.get((scene.env, number)))
+        checks = _checks(before.checks, scene.observed.checks.get((scene.env, number)))
+        update["checks"] = _gateway(checks, scene) if shown else checks
         wait = memory.waiting_for
         update["reason"] = wait.reason if wait else None
         update["message"] = wait.message if wait else None
@@ -168,6 +172,21 @@ def _checks(before: tuple[CheckStatus, ...], check: CheckFacts | None) -> tuple[
         samples=check.samples,
     )
     return (*(c for c in before if c.name != "session"), new)
+
+
+def _gateway(before: tuple[CheckStatus, ...], scene: Scene) -> tuple[CheckStatus, ...]:
+    """What its Gateway was seen to do, once visitors come by it. It stands last: first of all an app has to work."""
+    ability = abilities.of(scene)
+    if ability.pins is None and ability.marks is not False:
+        return before
+    able = ability.pins and ability.marks and ability.weighs is not False
+    verdict = str(Verdict.PASS if able else Verdict.FAIL)
+    others, known = [c for c in before if c.name != GATEWAY], [c for c in before if c.name == GATEWAY]
+    if known and known[0].verdict == verdict:
+        return (*others, *known)
+    measured = "; ".join(said for said in (ability.words, ability.weighed) if said)
+    new = CheckStatus(name=GATEWAY, verdict=verdict, measured=measured[:1024], expected=_EXPECTED_OF_GATEWAY)
+    return (*others, new)
 
 
 def _timeline(before: AppReleaseStatus, phase: str, scene: Scene) -> tuple[TimelineEntry, ...]:

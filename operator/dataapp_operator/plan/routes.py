@@ -1,8 +1,10 @@
-"""The three kinds of HTTPRoute of an environment, written with every default spelled out.
+"""The kinds of HTTPRoute of an environment, written with every default spelled out.
 
 * *weights*: new visits, and page loads of browsers whose release is leaving. One write changes both together.
 * *pins* (per release): the cookie of a slot leads to that slot, for open sessions.
-* *preview* (per release): the release's own host, before and while it serves.
+* *preview* (per release): the release's own host, before and while it serves. It leads to one slot: a place to look, and
+  without a cookie that a gateway would have to understand.
+* *proof* (per release, for seconds): what pins are on the app's host, on the preview host, for the operator's own visits.
 
 Defaults are spelled out so that "is it as we want it?" is plain equality with what the server stores.
 """
@@ -11,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dataapp_operator.api.environmentclass import GatewayRef
-from dataapp_operator.api.status import SCALE
 from dataapp_operator.plan import names
 
 Json = dict[str, Any]
@@ -42,16 +43,11 @@ def weights_spec(
         for number, share in shares.items()
         for backend in _backends(app, environment, number, slots[number], share)
     ]
-    mark = [
-        {
-            "type": "ResponseHeaderModifier",
-            "responseHeaderModifier": {"set": [{"name": names.HEADER_PLAN, "value": str(plan)}]},
-        }
-    ]
+    mark = _mark(plan)
     rules: list[Json] = []
     leaving = sorted(leaving)
     if leaving:
-        gone = _header("Cookie", names.leaving_pattern(app, environment, leaving), kind="RegularExpression")
+        gone = _cookie(names.leaving_pattern(app, environment, leaving))
         rules.append(
             {
                 "matches": [
@@ -70,7 +66,7 @@ def pins_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, num
     """Each slot's cookie leads to that slot."""
     rules = []
     for index in range(slots):
-        pin = _header("Cookie", names.pin_pattern(app, environment, number, index), kind="RegularExpression")
+        pin = _cookie(names.pin_pattern(app, environment, number, index))
         rules.append(
             {
                 "matches": [{**_ANY_PATH, "headers": [pin]}],
@@ -80,10 +76,21 @@ def pins_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, num
     return _spec(host, gateway, rules)
 
 
-def preview_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, number: int, slots: int) -> Json:
-    """The preview host: pins of its slots first, then any of them."""
-    pins = pins_spec(app=app, environment=environment, host=host, gateway=gateway, number=number, slots=slots)
-    rules = [*pins["rules"], {"matches": [_ANY_PATH], "backendRefs": _backends(app, environment, number, slots, SCALE)}]
+def preview_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, number: int) -> Json:
+    """The preview host leads to the first slot. Its answers say so as those of new visits say their plan."""
+    first = [_backend(names.slot(app, environment, number, 0), 1)]
+    return _spec(host, gateway, [{"matches": [_ANY_PATH], "filters": _mark(names.NO_PLAN), "backendRefs": first}])
+
+
+def proof_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, number: int, slots: int) -> Json:
+    """The operator's own cookie leads to the first slot or to the last, past the less specific rule of the preview."""
+    rules = [
+        {
+            "matches": [{**_ANY_PATH, "headers": [_cookie(names.proof_pattern(number, index))]}],
+            "backendRefs": [_backend(names.slot(app, environment, number, index), 1)],
+        }
+        for index in sorted({0, slots - 1})
+    ]
     return _spec(host, gateway, rules)
 
 
@@ -116,6 +123,15 @@ def _backends(app: str, environment: str, number: int, slots: int, whole: int) -
 
 def _backend(service: str, weight: int) -> Json:
     return {"group": "", "kind": "Service", "name": service, "port": 80, "weight": weight}
+
+
+def _mark(plan: int) -> list[Json]:
+    header = {"name": names.HEADER_PLAN, "value": str(plan)}
+    return [{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": [header]}}]
+
+
+def _cookie(pattern: str) -> Json:
+    return _header("Cookie", pattern, kind="RegularExpression")
 
 
 def _header(name: str, value: str, *, kind: str = "Exact") -> Json:

@@ -90,7 +90,7 @@ def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None)
     known = scene.observed.routes.get(name)
     if not wanted_shares:
         if known is not None and not known.deleting:
-            draft.actions.append(_delete_route(known))
+            draft.actions.append(delete_route(known))
         return False
     if cls is None:
         return False
@@ -101,20 +101,26 @@ def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None)
         gateway=cls.gateway,
         shares=wanted_shares,
         slots={number: scene.slot_count(number) for number in wanted_shares},
-        leaving=leaving(scene.memory),
+        leaving={number for number in leaving(scene.memory) if _pinned(scene, number)},
         plan=scene.memory.intent.plan if scene.memory.intent else scene.memory.plan,
     )
     able = all(_can_take(scene, number) for number in wanted_shares)
     if scene.memory.intent is not None and not able:
         # Weight only for a release that can take it: it lost a slot (or its pins) since the switch was decided. Wait.
         return known is not None and known.spec == wanted
-    return _ensure_route(scene, draft, name, names.labels(scene.app, scene.env), wanted)
+    return ensure_route(scene, draft, name, names.labels(scene.app, scene.env), wanted)
 
 
 def _can_take(scene: Scene, number: int) -> bool:
     """Whether a release can be given new visits: its slots are there, and the cookies they set lead to them."""
     able = scene.any_ready(number) if number == scene.memory.stable else scene.ready(number)
-    return able and names.release(scene.app, scene.env, number) in scene.observed.routes
+    return able and (not _pinned(scene, number) or names.release(scene.app, scene.env, number) in scene.observed.routes)
+
+
+def _pinned(scene: Scene, number: int) -> bool:
+    """Whether cookies lead to a release. A Gateway that does not obey such rules gets none: it might refuse the route."""
+    spec = scene.spec(number)
+    return spec is None or spec.plan.pins
 
 
 def _ensure_workload(scene: Scene, draft: Draft, number: int) -> None:
@@ -157,19 +163,19 @@ def _nudge(scene: Scene, draft: Draft, known: ReplicaSetFacts | None) -> str:
 def _ensure_release_routes(scene: Scene, draft: Draft, number: int, cls: EnvironmentClassSpec) -> None:
     slots = scene.slot_count(number)
     labels = names.labels(scene.app, scene.env, number)
-    pins = routes.pins_spec(
-        app=scene.app, environment=scene.env, host=scene.host, gateway=cls.gateway, number=number, slots=slots
-    )
-    _ensure_route(scene, draft, names.release(scene.app, scene.env, number), labels, pins)
+    if _pinned(scene, number):
+        pins = routes.pins_spec(
+            app=scene.app, environment=scene.env, host=scene.host, gateway=cls.gateway, number=number, slots=slots
+        )
+        ensure_route(scene, draft, names.release(scene.app, scene.env, number), labels, pins)
     preview = routes.preview_spec(
         app=scene.app,
         environment=scene.env,
         host=preview_host(scene, number, cls),
         gateway=cls.gateway,
         number=number,
-        slots=slots,
     )
-    _ensure_route(scene, draft, names.preview_route(scene.app, scene.env, number), labels, preview)
+    ensure_route(scene, draft, names.preview_route(scene.app, scene.env, number), labels, preview)
 
 
 def preview_host(scene: Scene, number: int, cls: EnvironmentClassSpec) -> str:
@@ -179,7 +185,8 @@ def preview_host(scene: Scene, number: int, cls: EnvironmentClassSpec) -> str:
     )
 
 
-def _ensure_route(scene: Scene, draft: Draft, name: str, labels: dict[str, str], spec: dict[str, object]) -> bool:
+def ensure_route(scene: Scene, draft: Draft, name: str, labels: dict[str, str], spec: dict[str, object]) -> bool:
+    """Keep a route as it should be. True when it already is."""
     known = scene.observed.routes.get(name)
     if known is not None and known.spec == spec:
         return True
@@ -217,12 +224,13 @@ def drain_policy(scene: Scene, number: int) -> Drain:
 def _remove_one(scene: Scene, draft: Draft, number: int) -> bool:
     """One step of taking a release apart. True once nothing is left."""
     mine = (
+        names.proof_route(scene.app, scene.env, number),
         names.preview_route(scene.app, scene.env, number),
         names.release(scene.app, scene.env, number),
     )
     left = [scene.observed.routes[name] for name in mine if name in scene.observed.routes]
     if left:
-        draft.actions += [_delete_route(route) for route in left if not route.deleting]
+        draft.actions += [delete_route(route) for route in left if not route.deleting]
         return False
     slots = scene.slots(number)
     for slot in slots.values():
@@ -248,5 +256,6 @@ def _remove_one(scene: Scene, draft: Draft, number: int) -> bool:
     return all(slot.gone for slot in slots.values())
 
 
-def _delete_route(route: RouteFacts) -> Delete:
+def delete_route(route: RouteFacts) -> Delete:
+    """The end of a route, of exactly this incarnation."""
     return Delete(kind="HTTPRoute", name=route.name, uid=route.uid, resource_version=route.resource_version)
