@@ -8,7 +8,7 @@ import pytest
 from dataapp_operator.api.base import timestamp
 from dataapp_operator.api.dataapp import SESSIONLESS
 from dataapp_operator.api.status import WaitingFor
-from dataapp_operator.plan import abilities, desired
+from dataapp_operator.plan import abilities, desired, limits
 from dataapp_operator.plan.actions import CreateRelease, ObserveGateway, ProveGateway
 from dataapp_operator.plan.facts import GatewayAbility, GatewayFacts
 from dataapp_operator.plan.scene import Scene
@@ -222,7 +222,7 @@ def frozen(ability: GatewayAbility, *, framework: str = "streamlit", canary: boo
         world.status.environment("env0"),
         "h.test",
     )
-    return scene, release, abilities.limit(scene, release)
+    return scene, release, limits.limit(scene, release)
 
 
 @pytest.mark.parametrize(
@@ -245,9 +245,9 @@ def test_what_is_left_out_and_what_is_said_of_it(
     assert (found.slots, len(found.steps), found.strategy, found.pins) == plan
     assert (limited.limited is None) if words is None else (words in limited.limited)
     assert desired.content(limited) == desired.content(wanted), "it is no other release"
-    assert abilities.limit(scene, limited) == limited
-    assert abilities.fits(scene, limited)
-    assert abilities.fits(scene, wanted) is (ability is not BLIND)
+    assert limits.limit(scene, limited) == limited
+    assert limits.fits(scene, limited)
+    assert limits.fits(scene, wanted) is (ability is not BLIND)
 
 
 def test_a_canary_is_nothing_to_take_away_where_there_is_none() -> None:
@@ -257,13 +257,13 @@ def test_a_canary_is_nothing_to_take_away_where_there_is_none() -> None:
 
 def test_a_record_of_what_is_wanted_is_found_again_as_its_gateway_let_it_be_made() -> None:
     _, wanted, limited = frozen(BLIND)
-    assert abilities.same(wanted, wanted)
-    assert abilities.same(limited, wanted)
+    assert limits.same(wanted, wanted)
+    assert limits.same(limited, wanted)
     other = wanted.model_copy(update={"config_hash": "another"})
-    assert not abilities.same(limited, other)
-    assert not abilities.same(wanted, other)
+    assert not limits.same(limited, other)
+    assert not limits.same(wanted, other)
     tuned = wanted.model_copy(update={"plan": wanted.plan.model_copy(update={"slots": 1})})
-    assert not abilities.same(tuned, wanted)
+    assert not limits.same(tuned, wanted)
 
 
 def test_apps_that_keep_nothing_of_a_visitor_are_the_exception() -> None:

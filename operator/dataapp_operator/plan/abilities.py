@@ -1,16 +1,13 @@
-"""What the Gateway of an environment does with visitors, and what a release does without where it does not do it.
+"""What the Gateway of an environment does with visitors: asked in time, and waited for before anybody is sent anywhere.
 
 What a gateway says about itself is not read: it is asked, by being a visitor of a release that nobody else is sent to.
-That is the one that has just passed its checks, or the one that serves, on its preview host; a route with a cookie of our
-own is there for the time of the question. Where cookies do not lead to their replica, an app whose sessions live in one
-process gets one replica and all visitors at once, and says which requests may be lost.
+That is the one whose sessions are being checked, or before it begins the one that serves, on its preview host; a route with
+a cookie of our own is there for the time of the question.
 """
 
 from datetime import timedelta
 
-from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.base import instant
-from dataapp_operator.api.dataapp import SESSIONLESS
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.reasons import Reason
 from dataapp_operator.plan import names, routes, upkeep, words
@@ -22,48 +19,13 @@ PATIENCE = 30
 """Seconds that a gateway may take to answer on a preview host before a person is told."""
 ASK_AGAIN = 5
 """Seconds until it is looked again whether somebody has found out."""
-_LONGEST = 300
+LONGEST = 300
+"""Characters that are kept of what was seen."""
 
 
 def of(scene: Scene) -> GatewayAbility:
     """What is known of the environment's Gateway."""
     return scene.observed.abilities.get(scene.cls.gateway, GatewayAbility()) if scene.cls else GatewayAbility()
-
-
-def limit(scene: Scene, spec: AppReleaseSpec) -> AppReleaseSpec:
-    """A release as its Gateway can carry it out, with a word on what is left out and what may be lost by it."""
-    ability, cls = of(scene), scene.cls
-    if cls is None or not spec.plan.pins:
-        return spec
-    at_once: dict[str, object] = {"strategy": "blueGreen", "steps": ()}
-    if ability.pins is False:
-        told = f"{_named(cls)} does not keep a visitor with a replica ({ability.words[:_LONGEST]})"
-        plan: dict[str, object] = {"pins": False}
-        if spec.plan.probe.framework in SESSIONLESS:
-            told += ": any replica may answer any request, and either release while one takes over from another"
-        else:
-            plan |= {"slots": 1, **at_once}
-            told += (
-                ". So there is one replica, and all new visitors come to a new release at once; pages that are open keep"
-                " their connection, and their uploads, downloads, files and reconnects reach the new release and may be lost"
-            )
-    elif ability.weighs is False and spec.plan.steps:
-        plan = at_once
-        told = f"{_named(cls)} does not share visitors out as it is told ({ability.weighed[:_LONGEST]}). So all come at once"
-    else:
-        return spec
-    return spec.model_copy(update={"plan": spec.plan.model_copy(update=plan), "limited": told})
-
-
-def same(known: AppReleaseSpec, wanted: AppReleaseSpec) -> bool:
-    """Whether a record is of what is wanted, as it is wanted or as its Gateway could carry it out when it was made."""
-    as_wanted = {"plan": wanted.plan, "limited": wanted.limited}
-    return known == wanted or (known.limited is not None and known.model_copy(update=as_wanted) == wanted)
-
-
-def fits(scene: Scene, spec: AppReleaseSpec | None) -> bool:
-    """Whether the Gateway can carry a release out as it is."""
-    return spec is None or not spec.plan.pins or of(scene).pins is not False
 
 
 def before(scene: Scene, draft: Draft) -> bool:
@@ -102,7 +64,7 @@ def during(scene: Scene, draft: Draft, number: int) -> bool:
     if route is not None and route.accepted is False:
         draft.stall(
             Reason.GATEWAY_REJECTED,
-            f"{_named(cls)} does not accept the app's route for {host}: {words.gateway(route.words)}. Ask the platform team"
+            f"{named(cls)} does not accept the app's route for {host}: {words.gateway(route.words)}. Ask the platform team"
             " to let it in, or choose another host or class",
         )
     elif ability.marks is False:
@@ -193,7 +155,7 @@ def _say_asking(scene: Scene, draft: Draft, number: int) -> None:
     host = upkeep.preview_host(scene, number, scene.cls)
     draft.wait(
         Reason.PROVING_GATEWAY,
-        f"finding out what {_named(scene.cls)} does with cookies, by visits to {host} that nobody else makes",
+        f"finding out what {named(scene.cls)} does with cookies, by visits to {host} that nobody else makes",
     )
     draft.wake_in(PATIENCE)
 
@@ -202,8 +164,8 @@ def _say_unmarked(scene: Scene, draft: Draft, what: str) -> None:
     assert scene.cls is not None  # noqa: S101 - without a class nothing is known
     draft.stall(
         Reason.GATEWAY_UNABLE,
-        f"{what}, and no visitor is sent to it: {_named(scene.cls)} does not add the header {names.HEADER_PLAN} to answers"
-        f" ({of(scene).words[:_LONGEST]}), so nobody could see whether a switch has happened. Ask the platform team to let"
+        f"{what}, and no visitor is sent to it: {named(scene.cls)} does not add the header {names.HEADER_PLAN} to answers"
+        f" ({of(scene).words[:LONGEST]}), so nobody could see whether a switch has happened. Ask the platform team to let"
         " the filter ResponseHeaderModifier of routes work",
     )
     draft.wake_in(PATIENCE)
@@ -212,10 +174,11 @@ def _say_unmarked(scene: Scene, draft: Draft, what: str) -> None:
 def _seen(scene: Scene, cls: EnvironmentClassSpec, route: RouteFacts | None) -> str:
     """What is known about why there is no answer."""
     if route is None or route.accepted is None:
-        return f"nobody has answered for the route: does a gateway controller serve {_named(cls)}?"
+        return f"nobody has answered for the route: does a gateway controller serve {named(cls)}?"
     gateway = scene.observed.gateways.get(cls.gateway, GatewayFacts(exists=False))
     return of(scene).words or gateway.words or "no visit has come through"
 
 
-def _named(cls: EnvironmentClassSpec) -> str:
+def named(cls: EnvironmentClassSpec) -> str:
+    """A class's Gateway, for people."""
     return f"the Gateway {cls.gateway.namespace}/{cls.gateway.name}"

@@ -4,7 +4,7 @@ from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.base import seconds
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Artefact
-from dataapp_operator.plan import abilities, desired, endings, promotion
+from dataapp_operator.plan import abilities, desired, endings, limits, promotion
 from dataapp_operator.plan.actions import CreateRelease
 from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene
 from dataapp_operator.plan.wishes import Wish, wish_for
@@ -65,7 +65,7 @@ def way_back(scene: Scene, content: tuple[str, str]) -> int | None:
         for n in left - {memory.stable, *memory.removing}
         if desired.content(memory.artefact(n)) == content
         and scene.spec(n) is not None
-        and abilities.fits(scene, scene.spec(n))
+        and limits.fits(scene, scene.spec(n))
         and scene.ready(n)
         and scene.on_cordoned_node(n) is None
     )
@@ -99,8 +99,8 @@ def once_more(scene: Scene, draft: Draft, spec: AppReleaseSpec, cause: str) -> b
     if _in_the_way(scene, draft, desired.content(spec)):
         return False
     again = spec.model_copy(update={"cause": cause})
-    made = (known for n, known in _made(scene).items() if abilities.same(known, _numbered(again, n)))
-    _begin(scene, draft, next(made, None) or abilities.limit(scene, _numbered(again, draft.last_number + 1)))
+    made = (known for n, known in _made(scene).items() if limits.same(known, _numbered(again, n)))
+    _begin(scene, draft, next(made, None) or limits.limit(scene, _numbered(again, draft.last_number + 1)))
     return True
 
 
@@ -188,14 +188,14 @@ def _spec_for(scene: Scene, wish: Wish, *, last_number: int) -> AppReleaseSpec:
         taken = desired.content(scene.memory.artefact(wish.number)) not in {None, desired.content(spec)} or _ended(
             scene, wish.number
         )
-        known = own.get(wish.number) or abilities.limit(scene, spec)
-        fits = abilities.same(known, spec) and abilities.fits(scene, known)
+        known = own.get(wish.number) or limits.limit(scene, spec)
+        fits = limits.same(known, spec) and limits.fits(scene, known)
         if fits and wish.number >= max(own, default=0) and not taken:
             return known
     for number, known in _made(scene).items():
-        if abilities.same(known, desired.release_spec(scene.app, wish, scene.environment, number=number)):
+        if limits.same(known, desired.release_spec(scene.app, wish, scene.environment, number=number)):
             return known
-    return abilities.limit(scene, desired.release_spec(scene.app, wish, scene.environment, number=last_number + 1))
+    return limits.limit(scene, desired.release_spec(scene.app, wish, scene.environment, number=last_number + 1))
 
 
 def _ended(scene: Scene, number: int) -> bool:

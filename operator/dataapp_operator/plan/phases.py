@@ -11,7 +11,7 @@ from datetime import timedelta
 from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.plan import abilities, baking, canary, commands, endings, probing, switching
+from dataapp_operator.plan import abilities, baking, canary, commands, endings, limits, probing, switching
 from dataapp_operator.plan.choosing import CHECK_DEADLINE
 from dataapp_operator.plan.facts import GatewayFacts
 from dataapp_operator.plan.health import Health, Outlook
@@ -113,8 +113,8 @@ def _checking(scene: Scene, draft: Draft, number: int) -> None:
                 scene, draft, number, check, pause=CHECK_DEADLINE
             )  # that it worked must not become an old story
             return
-        if not abilities.fits(scene, spec):
-            why = f"nobody was sent to it: {abilities.limit(scene, spec).limited}. The same begins once more like that"
+        if not limits.fits(scene, spec):
+            why = f"nobody was sent to it: {limits.limit(scene, spec).limited}. The same begins once more like that"
             endings.drop(scene, draft, number, Reason.GATEWAY_UNABLE, why)
             return
         if commands.paused(scene):
