@@ -292,9 +292,10 @@ ROUTES = {
         **NOWHERE, shares={3: 1000}, slots={3: 3}, leaving=(2, 1), plan=9
     ),
     "weights of a canary's step": routes.weights_spec(
-        **NOWHERE, shares={3: 950, 4: 50}, slots={3: 2, 4: 3}, leaving=(2,), plan=9
+        **NOWHERE, shares={3: 950, 4: 50}, slots={3: 2, 4: 3}, leaving=(2,), plan=9, named=(3,)
     ),
     "pins of two slots": routes.pins_spec(**NOWHERE, number=3, slots=2),
+    "pins of a release that is on its way": routes.pins_spec(**NOWHERE, number=3, slots=8, asked=8),
     "preview": routes.preview_spec(**NOWHERE, number=3),
     "proof of eight slots": routes.proof_spec(**NOWHERE, number=3, slots=8),
     "any listener": routes.pins_spec(

@@ -73,6 +73,11 @@ class Visitors(Promises):
         gone: set[int] = set()
         for rule in new["rules"][:-1]:
             sent = {backend["name"]: backend["weight"] for backend in rule["backendRefs"]}
+            asked = self._asked_for(rule)
+            if asked is not None:
+                if {self._slot_of(backend)[1] for backend in sent} != {asked} or len(target) < 2 or asked not in target:
+                    raise Violation(f"{name} leads whoever asks for r{asked} to {sorted(sent)}")
+                continue
             if sent != backends:
                 raise Violation(f"{name} sends page loads elsewhere than new visits")
             for match in rule["matches"]:
@@ -83,6 +88,9 @@ class Visitors(Promises):
         left = {n for e, n in self.exposed if e == env and self._leads_cookies(e, n)} & there - target - set(removing)
         if not left <= gone:
             raise Violation(f"a page load may still land on {sorted(left - gone)} of {env}, which has left")
+        still = {n for n in left if any(self._asked_for(r) for r in self._rules_of(names.release("sales", env, n)))}
+        if still:
+            raise Violation(f"whoever asks for {sorted(still)} of {env} still gets it, and it has left")
         if gone & target:
             raise Violation(f"{name} treats whoever has {sorted(gone & target)} open as a stranger")
 
@@ -93,26 +101,53 @@ class Visitors(Promises):
 
     def _check_able(self, name: str, env: str, shares: set[int]) -> None:
         """Where cookies lead nowhere, sessions have one process to be in, and one release at a time to come to."""
-        if self.pins == "led":
+        plans = [record[0].plan for number in shares if (record := self.releases.get((env, number))) is not None]
+        if self.pins == "led" or all(plan.probe.framework == "fastapi" for plan in plans):
             return
         if len(shares) > 1:
             raise Violation(f"{name} shares visitors out among {sorted(shares)}, and their cookies lead nowhere")
-        for number in shares:
-            record = self.releases.get((env, number))
-            if record is not None and record[0].plan.slots > 1:
-                raise Violation(
-                    f"{name} sends people to {record[0].plan.slots} replicas, and their cookies lead nowhere"
-                )
+        if any(plan.slots > 1 for plan in plans):
+            raise Violation(f"{name} sends people to several replicas, and their cookies lead nowhere")
 
     def _check_pins(self, name: str, new: dict) -> None:
-        """The cookie of a pod leads to that pod and to no other."""
+        """The cookie of a pod leads to that pod and to no other; whoever asks for a release on its way gets that one."""
         for rule in new["rules"]:
+            asked = self._asked_for(rule)
+            if asked is not None:
+                self._check_asked(name, asked, {self._slot_of(backend["name"])[:2] for backend in rule["backendRefs"]})
+                continue
             for match in rule["matches"]:
                 for header in match.get("headers", ()):
                     number, index = re.search(r"=(\d+)\\\.(\d+)", header["value"]).groups()
                     led = [self._slot_of(backend["name"])[1:] for backend in rule["backendRefs"]]
                     if led != [(int(number), f"s{index}")]:
                         raise Violation(f"{name} leads whoever has r{number}, slot {index} open to {led}")
+
+    def _check_asked(self, name: str, number: int, led: set[tuple[str, int]]) -> None:
+        """A release is asked for by its number, beside another that serves, and only as long as it is on its way."""
+        env = name.rsplit("-", 2)[1]
+        memory = self.status.environment(env)
+        back = memory.intent is not None and memory.intent.switch_to != number
+        if led != {(env, number)} or memory.candidate != number or memory.stable is None or back:
+            raise Violation(f"{name} leads whoever asks for r{number} to {sorted(led)}, and it is not on its way")
+
+    def _rules_of(self, name: str) -> list[dict]:
+        return self.routes[name][0]["rules"] if name in self.routes else []
+
+    def _asked_for(self, rule: dict) -> int | None:
+        """The release that every request must name which falls under this rule; None for a rule that asks for no such thing."""
+        named = []
+        for match in rule["matches"]:
+            by_header = [h["value"] for h in match.get("headers", ()) if h["name"] == names.HEADER_RELEASE]
+            by_cookie = [
+                found[1]
+                for h in match.get("headers", ())
+                if h["name"] == "Cookie" and (found := re.search(r"dataapp-release=(\d+)\(", h["value"]))
+            ]
+            named.append(next(iter(by_header + by_cookie), None))
+        if any(named) and len(set(named)) != 1:
+            raise Violation(f"a visitor who asks for nothing may fall under a rule for those who do: {rule['matches']}")
+        return int(named[0]) if named and named[0] is not None else None
 
     def _check_route_delete(self, name: str) -> None:
         if name.endswith(".proof"):

@@ -67,7 +67,11 @@ def test_the_pattern_of_leaving_releases_does_not_depend_on_their_order() -> Non
 
 
 def weights(
-    *targets: int, slots: int = 2, leaving: tuple[int, ...] = (), shares: dict[int, int] | None = None
+    *targets: int,
+    slots: int = 2,
+    leaving: tuple[int, ...] = (),
+    shares: dict[int, int] | None = None,
+    named: tuple[int, ...] = (),
 ) -> dict[str, Any]:
     shares = shares or {(targets or (14,))[0]: 1000}
     return routes.weights_spec(
@@ -79,11 +83,14 @@ def weights(
         slots=dict.fromkeys(shares, slots),
         leaving=leaving,
         plan=57,
+        named=named,
     )
 
 
-def pins(number: int, slots: int = 2) -> dict[str, Any]:
-    return routes.pins_spec(app="sales", environment="prod", host="h.test", gateway=GW, number=number, slots=slots)
+def pins(number: int, slots: int = 2, *, asked: int = 0) -> dict[str, Any]:
+    return routes.pins_spec(
+        app="sales", environment="prod", host="h.test", gateway=GW, number=number, slots=slots, asked=asked
+    )
 
 
 def reached(specs: list[dict[str, Any]], *, path: str = "/", headers: dict[str, str] | None = None) -> set[str]:
@@ -171,6 +178,98 @@ def test_the_shares_of_a_step_are_exact_whatever_the_slots(percent: int, old: in
     assert len(found) == old + new
     assert sum(weight for name, weight in found.items() if "-14-" in name) == percent * 10
     assert sum(found.values()) == 1000
+
+
+ASKS = {"X-DataApp-Release": "14"}
+GAVE = {"Cookie": "dataapp-release=14"}
+FRAME = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}
+ASSET = {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"}
+FIRST = {"sales-prod-14-s0"}
+
+
+def with_pin(number: int, index: int = 0) -> dict[str, str]:
+    return {"Cookie": f"dataapp-release=14; dataapp-sales-prod={number}.{index}"}
+
+
+@pytest.mark.parametrize("path", ["/", "/report"])
+@pytest.mark.parametrize("fetch", [{}, NAVIGATE, FRAME, ASSET], ids=["api", "page", "frame", "asset"])
+@pytest.mark.parametrize("pin", [{}, COOKIE13, COOKIE14, {"Cookie": "dataapp-sales-prod=12.0"}])
+def test_whoever_asks_for_a_release_on_its_way_gets_it_whatever_pin_they_have(
+    path: str, fetch: dict[str, str], pin: dict[str, str]
+) -> None:
+    """r13 serves, r12 is leaving, r14 is on its way. Its first slot, where its sessions then stay."""
+    specs = [weights(13, leaving=(12,)), pins(12), pins(13), pins(14, asked=1)]
+    assert reached(specs, path=path, headers=fetch | pin | ASKS) == FIRST
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "why"),
+    [
+        ("/", GAVE, "without a word on what is fetched, as over plain HTTP"),
+        ("/report", GAVE, "a deep link like that"),
+        ("/", GAVE | NAVIGATE, "a page"),
+        ("/report", GAVE | NAVIGATE, "a page behind a deep link"),
+        ("/", with_pin(13) | NAVIGATE, "with the app open in what serves"),
+        ("/report", with_pin(13) | NAVIGATE, "with a deep link besides"),
+        ("/report", with_pin(13) | FRAME, "in a frame"),
+        ("/", with_pin(13), "over plain HTTP"),
+        ("/", with_pin(12) | NAVIGATE, "with the app open in one that is leaving"),
+        ("/report", with_pin(12) | NAVIGATE, "with a deep link besides"),
+        ("/app.js", with_pin(14) | ASSET, "what the page then loads: by its pin"),
+    ],
+)
+def test_a_cookie_that_a_person_gives_themselves_does_the_same_for_pages(
+    path: str, headers: dict[str, str], why: str
+) -> None:
+    specs = [weights(13, leaving=(12,)), pins(12), pins(13), pins(14, asked=1)]
+    assert reached(specs, path=path, headers=headers) == FIRST, why
+
+
+@pytest.mark.parametrize("path", ["/", "/report"])
+@pytest.mark.parametrize("fetch", [{}, NAVIGATE, ASSET], ids=["api", "page", "asset"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Cookie": "a=b"},
+        COOKIE13,
+        {"X-DataApp-Release": "1"},
+        {"X-DataApp-Release": "114"},
+        {"X-DataApp-Release": "13"},
+        {"Cookie": "dataapp-release=1"},
+        {"Cookie": "dataapp-release=140"},
+        {"Cookie": "xdataapp-release=14"},
+        {"Cookie": "a=dataapp-release=14"},
+    ],
+)
+def test_whoever_asks_for_nothing_that_is_there_is_a_visitor_like_others(
+    path: str, fetch: dict[str, str], headers: dict[str, str]
+) -> None:
+    plain = [weights(13, leaving=(12,)), pins(12), pins(13), pins(14)]
+    specs = [*plain[:-1], pins(14, asked=1)]
+    assert reached(specs, path=path, headers=fetch | headers) == reached(plain, path=path, headers=fetch | headers)
+    assert not reached(specs, path=path, headers=fetch | headers) & NEW
+
+
+def test_an_api_is_asked_over_all_replicas() -> None:
+    assert reached([weights(13), pins(13), pins(14, asked=2)], headers=ASKS) == NEW
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"X-DataApp-Release": "13"}, OLD0 | {"sales-prod-13-s1"}),
+        (ASKS, NEW),
+        ({"X-DataApp-Release": "12"}, NEW | OLD0 | {"sales-prod-13-s1"}),
+    ],
+)
+def test_a_client_without_cookies_names_the_release_it_means_at_a_step(
+    headers: dict[str, str], expected: set[str]
+) -> None:
+    step = weights(shares={13: 950, 14: 50}, leaving=(12,), named=(13,))
+    assert reached([step, pins(12), pins(13), pins(14, asked=2)], headers=headers) == expected
+    both = weights(shares={13: 950, 14: 50}, named=(13, 14))
+    assert reached([both], headers=ASKS) == NEW, "where cookies lead nowhere, this still does"
 
 
 def test_before_a_switch_nobody_reaches_the_candidate_by_chance() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from dataapp_operator.api.base import GROUP
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
+from dataapp_operator.front.settings import RELEASE_HEADER
 
 LABEL_APP = f"{GROUP}/app"
 LABEL_ENVIRONMENT = f"{GROUP}/environment"
@@ -47,6 +48,10 @@ ANNOTATION_NUDGE = f"{GROUP}/nudge"
 HEADER_PLAN = "X-DataApp-Plan"
 NO_PLAN = 0
 """What the header says on a preview host, where no plan shares visitors out: plans count from one."""
+HEADER_RELEASE = RELEASE_HEADER
+"""On every answer: which release gave it. On a request: which one is asked for, where two may be met."""
+RELEASE_COOKIE = "dataapp-release"
+"""The same for a person who has no means to send a header: a cookie that they give themselves."""
 PROOF_COOKIE = "dataapp-proof"
 """The cookie with which the operator finds out on a preview host where a Gateway leads it. No visitor has it."""
 
@@ -123,6 +128,16 @@ def pin_pattern(app: str, environment: str, number: int, index: int) -> str:
     Anchored on both sides: some gateways match the whole value, others any part of it.
     """
     return _pattern(cookie(app, environment), number, index)
+
+
+def any_pin_pattern(app: str, environment: str) -> str:
+    """A regular expression for a Cookie header that carries a pin, of whatever release."""
+    return rf"^(?:.*; ?)?{cookie(app, environment)}=[0-9]+\.[0-9]+(?:;.*)?$"
+
+
+def asked_pattern(number: int) -> str:
+    """A regular expression for a Cookie header by which a person asks for exactly this release."""
+    return rf"^(?:.*; ?)?{RELEASE_COOKIE}={number}(?:;.*)?$"
 
 
 def proof_pattern(number: int, index: int) -> str:

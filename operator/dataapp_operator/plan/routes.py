@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dataapp_operator.api.environmentclass import GatewayRef
+from dataapp_operator.api.status import SCALE
 from dataapp_operator.plan import names
 
 Json = dict[str, Any]
@@ -33,10 +34,12 @@ def weights_spec(
     slots: Mapping[int, int],
     leaving: Iterable[int],
     plan: int,
+    named: Iterable[int] = (),
 ) -> Json:
     """New visits, and page loads of leaving releases, by ``shares`` (release: of SCALE) over the slots of each.
 
-    The answer says which plan sent it there.
+    The answer says which plan sent it there. ``named``: releases that a request may name by its header, so that a client
+    which keeps no cookies meets one release only at a step of a canary.
     """
     backends = [
         backend
@@ -58,12 +61,18 @@ def weights_spec(
                 "backendRefs": backends,
             }
         )
+    for number in sorted(named):
+        asking = {**_ANY_PATH, "headers": [_header(names.HEADER_RELEASE, str(number))]}
+        own = _backends(app, environment, number, slots[number], SCALE)
+        rules.append({"matches": [asking], "filters": mark, "backendRefs": own})
     rules.append({"matches": [_ANY_PATH], "filters": mark, "backendRefs": backends})
     return _spec(host, gateway, rules)
 
 
-def pins_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, number: int, slots: int) -> Json:
-    """Each slot's cookie leads to that slot."""
+def pins_spec(
+    *, app: str, environment: str, host: str, gateway: GatewayRef, number: int, slots: int, asked: int = 0
+) -> Json:
+    """Each slot's cookie leads to that slot. ``asked``: over so many slots, who asks for this release by its number."""
     rules = []
     for index in range(slots):
         pin = _cookie(names.pin_pattern(app, environment, number, index))
@@ -73,7 +82,33 @@ def pins_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, num
                 "backendRefs": [_backend(names.slot(app, environment, number, index), 1)],
             }
         )
+    if asked:
+        backends = _backends(app, environment, number, asked, SCALE)
+        rules.append({"matches": _asking(app, environment, number), "backendRefs": backends})
     return _spec(host, gateway, rules)
+
+
+def _asking(app: str, environment: str, number: int) -> list[Json]:
+    """Requests that name this release, by the header or by the cookie, whatever else their browser brings along.
+
+    A browser that has the app open carries the pin of another release, and that release may be leaving. Each match is by a
+    path or by a header more exact than the rule that would otherwise take such a request: that of a pin (one header), and
+    those of page loads of leaving releases (the entry path and one header, or two headers). What a page loads then needs no
+    match of its own: the page has brought the pin along.
+    """
+    header, page = _header(names.HEADER_RELEASE, str(number)), _header("Sec-Fetch-Dest", PAGE, kind="RegularExpression")
+    pinned, cookie = _cookie(names.any_pin_pattern(app, environment)), _cookie(names.asked_pattern(number))
+    entry: Json = {"path": {"type": "Exact", "value": "/"}}
+    return [
+        {**_ANY_PATH, "headers": [header]},
+        {**_ANY_PATH, "headers": [header, pinned]},
+        {**_ANY_PATH, "headers": [header, pinned, page]},
+        {**entry, "headers": [header, pinned]},
+        {**_ANY_PATH, "headers": [cookie]},
+        {**_ANY_PATH, "headers": [cookie, page, _header("Sec-Fetch-Mode", "navigate")]},
+        {**entry, "headers": [cookie]},
+        {**entry, "headers": [cookie, page]},
+    ]
 
 
 def preview_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, number: int) -> Json:

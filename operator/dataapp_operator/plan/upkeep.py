@@ -6,7 +6,7 @@ Nothing here decides how a release goes on: given the memory of the last pass, i
 stays), pod, Service*, each step only once the one before has been observed: no route ever points at nothing.
 """
 
-from dataapp_operator.api.dataapp import Drain
+from dataapp_operator.api.dataapp import SESSIONLESS, Drain
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.status import SCALE, EnvironmentStatus
@@ -103,6 +103,7 @@ def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None)
         slots={number: scene.slot_count(number) for number in wanted_shares},
         leaving={number for number in leaving(scene.memory) if _pinned(scene, number)},
         plan=scene.memory.intent.plan if scene.memory.intent else scene.memory.plan,
+        named=[n for n in wanted_shares if len(wanted_shares) > 1 and not (_pinned(scene, n) and _asked(scene, n))],
     )
     able = all(_can_take(scene, number) for number in wanted_shares)
     if scene.memory.intent is not None and not able:
@@ -165,7 +166,13 @@ def _ensure_release_routes(scene: Scene, draft: Draft, number: int, cls: Environ
     labels = names.labels(scene.app, scene.env, number)
     if _pinned(scene, number):
         pins = routes.pins_spec(
-            app=scene.app, environment=scene.env, host=scene.host, gateway=cls.gateway, number=number, slots=slots
+            app=scene.app,
+            environment=scene.env,
+            host=scene.host,
+            gateway=cls.gateway,
+            number=number,
+            slots=slots,
+            asked=_asked(scene, number),
         )
         ensure_route(scene, draft, names.release(scene.app, scene.env, number), labels, pins)
     preview = routes.preview_spec(
@@ -176,6 +183,19 @@ def _ensure_release_routes(scene: Scene, draft: Draft, number: int, cls: Environ
         number=number,
     )
     ensure_route(scene, draft, names.preview_route(scene.app, scene.env, number), labels, preview)
+
+
+def _asked(scene: Scene, number: int) -> int:
+    """Over how many slots those are spread who ask for a release by its number: only while it is on its way.
+
+    Sessions stay with the first, without a pin and whatever pin they bring. When it is released, or taken back, the number
+    means nothing any more.
+    """
+    memory, spec = scene.memory, scene.spec(number)
+    back = memory.intent is not None and memory.intent.switch_to != number
+    if number != memory.candidate or memory.stable is None or back or spec is None:
+        return 0
+    return spec.plan.slots if spec.plan.probe.framework in SESSIONLESS else 1
 
 
 def preview_host(scene: Scene, number: int, cls: EnvironmentClassSpec) -> str:
