@@ -3,7 +3,7 @@
 from tests.mutants.mutant import GUARD, PLANNED, SWAPPED, Mutant
 
 _ABLE = "    able = scene.any_ready(number) if number == scene.memory.stable else scene.ready(number)\n"
-_DECIDED = "    draft.update(intent=intent, step=None if not steps else step if partly else len(steps))\n"
+_DECIDED = "    draft.update(intent=intent, step=step)\n"
 _DRAINED = '            draft.notes.append(f"{scene.env}: r{entry.release} has drained")\n'
 
 MUTANTS = (

@@ -41,7 +41,7 @@ def intend(scene: Scene, draft: Draft, number: int, step: int | None, *, within:
     told = f"{share} % of new visits go" if partly else "new visits go"
     draft.enter(Phase.RELEASING, f"{scene.env}: r{number}: {told} to it")
     intent = Intent(switch_to=number, plan=plan, weight=share * PERCENT if partly else None)
-    draft.update(intent=intent, step=None if not steps else step if partly else len(steps))
+    draft.update(intent=intent, step=step)
     draft.wait(
         Reason.SWITCHING,
         f"{told} to r{number}; waiting until the gateway shows it",
