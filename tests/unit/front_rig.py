@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
+from dataapp_operator.checks.fronts import parse_sessions
 from dataapp_operator.front import settings
+from dataapp_operator.plan.facts import Counts
 
 COOKIE = "dataapp-sales-production"
 PIN = "14.0"
@@ -55,6 +57,9 @@ class App:
         await self.hold.wait()
         return web.Response(text="done")
 
+    async def _fails(self, _: web.Request) -> web.Response:
+        return web.Response(status=500, text="it fails")
+
     async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
         answer = web.WebSocketResponse()
         await answer.prepare(request)
@@ -88,6 +93,7 @@ class App:
                 web.get("/", self._headers),
                 web.get("/own-cookies", self._own_cookies),
                 web.get("/slow", self._slow),
+                web.get("/fails", self._fails),
                 web.get("/websocket", self._websocket),
                 web.get("/stream", self._stream),
                 web.post("/upload", self._upload),
@@ -148,8 +154,15 @@ class Front:
         answer = await self.get(settings.SESSIONS_PATH, port=self.agent)
         assert answer.all("Content-Type") == ["application/json"]
         said = json.loads(answer.body)
-        assert set(said) == {"live", "quietFor"}
+        assert set(said) == {"live", "quietFor", "answers", "errors", "timed", "within"}
         return Sessions(said["live"], said["quietFor"])
+
+    async def counts(self) -> Counts:
+        """What visitors got so far, read as the operator does."""
+        read = parse_sessions((await self.get(settings.SESSIONS_PATH, port=self.agent)).body)
+        assert read is not None
+        assert read.counts is not None
+        return read.counts
 
     async def live(self) -> int:
         return (await self.sessions()).live

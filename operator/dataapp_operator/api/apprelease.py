@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from dataapp_operator.api.analysis import METRICS, Metric
 from dataapp_operator.api.base import Duration, Model, Timestamp
 from dataapp_operator.api.conditions import Condition
 from dataapp_operator.api.dataapp import AppSpec, CanaryStep, Drain, EnvVar, Framework, KeepWarm, Resources, Rollback
@@ -34,6 +35,7 @@ class ReleasePlan(Model):
     drain: Drain
     keep_warm: KeepWarm = KeepWarm()
     rollback: Rollback = Rollback()
+    analysis: tuple[Metric, ...] = METRICS
     probe: ProbePlan
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from dataapp_operator.api.analysis import METRICS, Metric
 from dataapp_operator.api.base import DURATION_PATTERN, Duration, Model
 from dataapp_operator.api.code import MAX_INCLUDES, GitRef, LocalName, path_field, url_field
 
@@ -271,6 +272,7 @@ class ReleasePolicy(Model):
     drain: Drain = Drain()
     keep_warm: KeepWarm = KeepWarm()
     rollback: Rollback = Rollback()
+    analysis: tuple[Metric, ...] = METRICS
 
     model_config = Model.model_config | {"json_schema_extra": _cel(_CANARY_RULE)}
 

@@ -19,8 +19,13 @@ AGENT_PORT: Final = 18082
 """The operator and the kubelet ask here; see the four paths."""
 
 SESSIONS_PATH: Final = "/sessions"
-"""Answers at once: JSON {"live": n, "quietFor": seconds}. `live` counts requests in flight and open websockets of
-visitors; `quietFor` is for how many whole seconds nothing has been live, and never above the truth."""
+"""Answers at once, in JSON: {"live": n, "quietFor": seconds, "answers": n, "errors": n, "timed": n, "within": [n, …]}.
+`live` counts requests in flight and open websockets of visitors; `quietFor` is for how many whole seconds nothing has
+been live, and never above the truth. The others count since the front began: answers that visitors got, those of them
+with a status of 500 and more, and how many of the app's answers began within each of `WITHIN`."""
+
+WITHIN: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds, each with a count of its own of the answers that began within it."""
 
 DRAIN_PATH: Final = "/drain"
 """Answers when nothing was live for three seconds, all of them after the question: the app container's preStop."""

@@ -5,6 +5,7 @@ actions, then the records (AppRelease.status), then DataApp.status last.
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from dataapp_operator.api.apprelease import AppReleaseStatus
@@ -125,6 +126,27 @@ class AskFronts:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """A query of a metric, how often it is asked (seconds), and when its number is bad."""
+
+    metric: str
+    query: str
+    interval: float
+    fail_when: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskPrometheus:
+    """Put these questions about a release, again and again while this is part of the plan; counted from ``since``."""
+
+    environment: str
+    number: int
+    address: str
+    since: datetime
+    questions: tuple[Question, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ReadCode:
     """Read the app's code, and say what it is; again every ``interval`` seconds where it may change by itself.
 
@@ -142,7 +164,7 @@ class ReadCode:
     tags: tuple[str, ...] = ()
 
 
-Background = StartCheck | ObserveGateway | ReadLog | AskFronts | ReadCode
+Background = StartCheck | ObserveGateway | ReadLog | AskFronts | AskPrometheus | ReadCode
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,15 @@ def choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
             f"r{failed.release} is not tried again by itself: {failed.reason}. {again}",
         )
         return
+    unmeasurable = [m.name for m in scene.environment.release.analysis if m.prometheus is not None]
+    if unmeasurable and (scene.cls is None or scene.cls.prometheus is None):
+        draft.stall(
+            Reason.PROMETHEUS_MISSING,
+            f"{', '.join(unmeasurable)}: the EnvironmentClass {scene.environment.of_class} names no Prometheus to ask. Ask the"
+            " platform team to set spec.prometheus there, or leave the metric out",
+        )
+        draft.wake_in(LOOK_AGAIN)
+        return
     if scene.observed.suspended:
         draft.wait(Reason.SUSPENDED, _SUSPENDED)
         return

@@ -67,6 +67,7 @@ def release_spec(app: str, wish: Wish, environment: Environment, *, number: int)
             drain=environment.release.drain,
             keep_warm=environment.release.keep_warm,
             rollback=environment.release.rollback,
+            analysis=environment.release.analysis,
             probe=ProbePlan(framework=here.framework, startup=here.probe.startup),
         ),
     )
