@@ -257,6 +257,7 @@ def test_no_script_of_events_breaks_an_invariant(script: list[tuple[str, object]
     images, _ = play(world, script)
     world.gateway_accepts = world.fronts_answer = world.room = True
     world.gateway_stale = world.suspended = False
+    world.program()
     world.commands.clear()
     world.close_sessions()
     world.settle()  # whoever never goes home is waited for until the time is over
@@ -279,7 +280,7 @@ def test_the_script_comes_often_to_where_it_is_interesting() -> None:
 
     @seed(7)
     @settings(
-        max_examples=75,
+        max_examples=110,
         deadline=None,
         database=None,
         phases=[Phase.generate],
