@@ -102,7 +102,7 @@ def test_a_pausing_step_is_gone_on_from() -> None:
     for _ in range(30):
         world.reconcile()
         world.tick(1)
-    assert give(world, "resume") == "env0: r2 goes on from step 1"
+    assert give(world, "resume") == "env0: r2 goes on from step 2 of 3"
     until(world, "Releasing", step=2)
     with pytest.raises(Refusal, match="nothing is paused in env0; r2 is on its way"):
         give(world, "resume")

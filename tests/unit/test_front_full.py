@@ -18,7 +18,7 @@ async def test_a_new_visitor_to_a_full_slot_is_told_kindly_and_comes_in_once_the
         full = await running.get("/")
         assert full.status == 503
         assert full.all(settings.FULL_HEADER) == ["1"]
-        assert full.all("Retry-After") == ["10"]
+        assert full.all("Retry-After") == ["3"]
         assert full.all("Set-Cookie") == [], "a pin would lead them here again"
         assert full.all(settings.RELEASE_HEADER) == ["14"]
         assert b"places of this app are taken" in full.body
