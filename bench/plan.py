@@ -57,6 +57,8 @@ REASONS: Mapping[str, frozenset[str]] = {
     "session": frozenset({"SessionFailed"}),
     "listen": frozenset({"NotReady"}),
     "crash": frozenset({"Crashed"}),
+    "errors": frozenset({"MetricFailed"}),
+    "slow": frozenset({"MetricFailed"}),
 }
 """The reasons a failed release may give, by what broke it ("": it failed from the start)."""
 

@@ -16,16 +16,21 @@ from bench.crowd import crowd
 from bench.people import Habits, Stay
 from bench.report import finish
 from bench.scripted import APPS, App, Place
-from bench.taken_back import TakenBack, decided, details, judge, visits_on
+from bench.taken_back import FIRST_ANSWER, TakenBack, decided, details, judge, visits_on
 from tests.harness.cluster import OUT
 from tests.harness.prober import Prober
 
-BREAKS = {"streamlit": ("session", "crash"), "shiny": ("session",), "websocket": ("listen", "crash")}
+BREAKS = {"streamlit": ("session", "crash"), "shiny": ("session",), "websocket": ("listen", "crash", "errors", "slow")}
 """How the releases of each app break, in turn. What two apps have is measured half on the one, half on the other."""
 _BAKE = "60s"
 """Longer than any break takes to be seen: a release that outlives its bake is not taken back."""
 _LOOKS = 5.0
 """Seconds between two of the operator's own looks at a baking release, at most."""
+METRICS = {
+    "errors": ({"name": "errors", "front": "errorRate", "failWhen": "> 0.05", "onNoData": "ignore"},),
+    "slow": ({"name": "p95", "front": "latencyP95", "failWhen": "> 1", "onNoData": "ignore"},),
+}
+"""What is measured beside sessions, by what breaks."""
 _PEOPLE = 3
 _STARTS, _ENDS = 150.0, 90.0
 
@@ -52,7 +57,7 @@ async def _one(
     place: Place, app: App, chronicle: Chronicle, prober: Prober, number: int, how: str, dice: random.Random
 ) -> TakenBack:
     stable = chronicle.memory["stable"]
-    await asyncio.to_thread(place.release, app, number, bake=_BAKE)
+    await asyncio.to_thread(place.release, app, number, bake=_BAKE, metrics=METRICS.get(how, ()))
     await chronicle.until(lambda c: c.bakes(number), what=f"r{number} bakes", timeout=_STARTS)
     # Not a wait for anything: the break must be able to come at any time between two looks of the operator.
     await asyncio.sleep(dice.uniform(0.5, _LOOKS))
@@ -69,6 +74,7 @@ async def _one(
         broken=broken,
         decided=decided(chronicle.moments, stable, after=broken),
         first_visit=first,
+        begins=FIRST_ANSWER.get(how, 0.0),
         last_visit=last,
         phase=status.get("phase") or "missing",
         reason=status.get("reason") or "",

@@ -5,7 +5,7 @@ A release is a change of `APP_VERSION`: the image stays the same. `APP_BREAK=ses
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,11 +79,13 @@ class Place:
         """Where visitors find it."""
         return f"{app.name}--{self.namespace}.localhost"
 
-    def release(self, app: App, version: int, *, failing: bool = False, bake: str = "5s") -> None:
+    def release(
+        self, app: App, version: int, *, failing: bool = False, bake: str = "5s", metrics: Sequence[Json] = ()
+    ) -> None:
         """Commit a version, so to speak. What the others wait for is kept short: drains, and nothing is kept warm."""
         variables = {"APP_VERSION": f"v{version}"} | ({"APP_BREAK": "session"} if failing else {})
         drain = {"max": "30m", "emptyFor": f"{EMPTY_FOR}s"}
-        release: Json = {"bake": bake, "drain": drain, "keepWarm": {"releases": 0}}
+        release: Json = {"bake": bake, "drain": drain, "keepWarm": {"releases": 0}, "analysis": list(metrics)}
         spec = {
             "image": self.images[app.image],
             "app": {

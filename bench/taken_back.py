@@ -14,8 +14,16 @@ from bench.plan import REASONS
 from bench.report import Target, percentile
 from tests.harness.prober import Report
 
-SIGNALS = {"session": "session failure", "listen": "readiness", "crash": "crash"}
+SIGNALS = {
+    "session": "session failure",
+    "listen": "readiness",
+    "crash": "crash",
+    "errors": "error rate",
+    "slow": "latency",
+}
 """What is written into /tmp/break, and what it is a signal of."""
+FIRST_ANSWER = {"slow": 2.0}
+"""Seconds after the break until the first bad answer can come, where that is not at once: pages that take so long."""
 SAFE_WITHIN, BACK_WITHIN = 5.0, 2.0
 
 
@@ -35,11 +43,13 @@ class TakenBack:
     phase: str
     reason: str
     message: str
+    begins: float = 0.0
+    """Seconds after the break until the first bad answer can have come."""
 
     @property
     def to_safety(self) -> float:
-        """From the break to the last new visit on it."""
-        return max(0.0, (self.last_visit or self.broken) - self.broken)
+        """From the first bad answer to the last new visit on it."""
+        return max(0.0, (self.last_visit or self.broken) - self.broken - self.begins)
 
     @property
     def back(self) -> float:
@@ -59,7 +69,7 @@ class TakenBack:
     def __str__(self) -> str:
         """One line."""
         words = f"{self.app} r{self.number}, {self.how}: {self.phase} ({self.reason}: {self.message})"
-        return f"{words}; last new visit on it {self.to_safety:.2f} s after the break, {self.back:.2f} s after the decision"
+        return f"{words}; last new visit on it {self.to_safety:.2f} s after it failed, {self.back:.2f} s after the decision"
 
 
 def visits_on(report: Report, number: int, *, broken: float) -> tuple[float | None, float | None]:

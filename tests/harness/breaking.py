@@ -4,11 +4,14 @@ from typing import Literal
 
 from tests.harness.cluster import Team
 
-Order = Literal["session", "crash", "listen"]
+Order = Literal["session", "crash", "listen", "errors", "slow"]
 
 
 def tell(team: Team, name: str, number: int, order: Order) -> None:
-    """Break every pod of a release: no session works, or the process ends, or (websocket app) nobody listens."""
+    """Break every pod of a release: no session works, or the process ends.
+
+    Or, with the websocket app: nobody listens, or pages fail, or take two seconds, while sessions work.
+    """
     _in_each(team, name, number, f"echo {order} > /tmp/break")
 
 

@@ -7,7 +7,7 @@ come, the error says what was waited for and what the object looked like last.
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,7 @@ class Team:
         empty_for: str = "5s",
         keep_warm: int = 0,
         steps: list[Json] | None = None,
+        analysis: Sequence[Json] = (),
         app: Json | None = None,
     ) -> Json:
         """A DataApp of one of the example images with short times. ``steps``: of a canary."""
@@ -154,6 +155,7 @@ class Team:
                             "bake": bake,
                             "drain": {"max": drain_max, "emptyFor": empty_for},
                             "keepWarm": {"releases": keep_warm},
+                            "analysis": list(analysis),
                             **strategy,
                         },
                     }
@@ -233,6 +235,17 @@ class Team:
             what=f"r{number} is {' or '.join(phases)}",
             timeout=timeout,
         )
+
+    def wait_message(self, name: str, text: str, *, timeout: float = 60) -> str:
+        """Wait until what the sandbox waits for is said with a text in it; the whole message."""
+
+        def said(app: Json) -> str:
+            return (environment(app).get("waitingFor") or {}).get("message", "")
+
+        app = self.kube.wait(
+            "dataapp", name, self.namespace, lambda app: text in said(app), what=f"it says {text!r}", timeout=timeout
+        )
+        return said(app)
 
     def wait_condition(self, name: str, kind: str, reason: str, *, timeout: float = 90) -> str:
         """Wait until a condition of the app is True with this reason; returns its message."""

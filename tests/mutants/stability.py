@@ -73,8 +73,8 @@ MUTANTS = (
         5,
         PLANNED,
         "canary.py",
-        old="    draft.update(intent=intent, step=None if not steps else step if partly else len(steps))\n",
-        new="    draft.update(intent=intent, step=None if not steps else step if partly else len(steps))\n"
+        old="    draft.update(intent=intent, step=step)\n",
+        new="    draft.update(intent=intent, step=step)\n"
         "    from dataapp_operator.plan import switching\n\n"
         "    then = Scene(scene.observed, scene.environment, scene.cls, draft.memory, scene.host, scene.code)\n"
         "    switching._switched(then, draft, number)\n",

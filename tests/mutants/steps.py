@@ -32,8 +32,8 @@ MUTANTS = (
         6,
         GUARD,
         "canary.py",
-        old="    if held and not commands.paused(scene) and baking.proved(scene, number, check) and scene.ready(number):\n",
-        new="    if held and baking.proved(scene, number, check) and scene.ready(number):\n",
+        old="    if held and able and not commands.paused(scene):\n",
+        new="    if held and able:\n",
         why="A release that a person has paused takes its next step.",
     ),
     Mutant(

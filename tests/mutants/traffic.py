@@ -3,7 +3,7 @@
 from tests.mutants.mutant import GUARD, PLANNED, SWAPPED, Mutant
 
 _ABLE = "    able = scene.any_ready(number) if number == scene.memory.stable else scene.ready(number)\n"
-_DECIDED = "    draft.update(intent=intent, step=None if not steps else step if partly else len(steps))\n"
+_DECIDED = "    draft.update(intent=intent, step=step)\n"
 _DRAINED = '            draft.notes.append(f"{scene.env}: r{entry.release} has drained")\n'
 
 MUTANTS = (
@@ -63,7 +63,7 @@ MUTANTS = (
         3,
         GUARD,
         "routes.py",
-        old="number, index), share + (1 if index < rest else 0))\n",
+        old="number, index), share + (1 if place < rest else 0))\n",
         new="number, index), share)\n",
         why="Three slots share 999 of 1000.",
     ),
@@ -87,8 +87,8 @@ MUTANTS = (
         3,
         SWAPPED,
         "routes.py",
-        old="    share, rest = divmod(whole, slots)\n",
-        new="    rest, share = divmod(whole, slots)\n",
+        old="    share, rest = divmod(whole, len(slots))\n",
+        new="    rest, share = divmod(whole, len(slots))\n",
         why="Quotient and rest change places: two slots get one each.",
     ),
     Mutant(

@@ -24,8 +24,9 @@ CLASS = EnvironmentClassSpec.model_validate(
         "previewHostTemplate": "{app}--r{release}--{environment}.localhost",
     }
 )
-KINDS = ("good", "crash", "session", "silent", "late", "mute")
-"""What an image does: works; ends at start; fails in a session; gives no verdict; works and fails in its bake; never listens."""
+KINDS = ("good", "crash", "session", "silent", "late", "mute", "sick")
+"""What an image does: works; ends at start; fails in a session; gives no verdict; works and fails in its bake; never listens;
+works in every session that is opened on it and fails its visitors."""
 
 
 def image(kind: str, serial: int) -> str:
@@ -162,6 +163,8 @@ class Cluster:
     commands: dict[str, str] = field(default_factory=dict)
     """The annotations by which a person speaks to single releases, by command."""
     suspended: bool = False
+    platform: EnvironmentClassSpec = CLASS
+    """What the platform team says about every environment."""
     gone: bool = False
     """The app's own object is deleted."""
     budgets: dict[str, str] = field(default_factory=dict)

@@ -27,6 +27,8 @@ _EVENTS = st.one_of(
     st.tuples(st.just("burst"), st.integers(2, 4)),
     st.tuples(st.just("again"), st.integers(1, 9)),
     st.tuples(st.just("back"), st.integers(0, 9)),
+    st.tuples(st.just("resize"), st.integers(1, 4)),
+    st.tuples(st.just("elastic"), st.integers(1, 3)),
     st.tuples(st.just("tick"), st.sampled_from([0.5, 2.0, 11.0, 45.0])),
     st.tuples(st.just("run"), st.sampled_from([5, 20, 60])),
     st.tuples(st.just("die"), st.integers(0, 12)),
@@ -55,7 +57,13 @@ _PLOTS = (
     (("accept", None), ("push", "good"), ("run", 20), ("abort", 0), ("run", 20)),
     (("accept", None), ("room", None), ("push", "good"), ("run", 20), ("promote-full", 0), ("run", 60)),
     (("accept", None), ("room", None), ("push", "good"), ("run", 60), ("run", 60), ("rollback", 0), ("run", 60)),
-    (("accept", None), ("room", None), ("run", 60), ("restart", 0), ("run", 60)),
+    (("accept", None), ("room", None), ("run", 60), ("run", 60), ("restart", 0), ("run", 60)),
+    (("accept", None), ("room", None), ("run", 60), ("resize", 3), ("run", 20), ("resize", 1), ("run", 20)),
+    (("accept", None), ("room", None), ("cling", None), ("run", 60), ("resize", 1), ("run", 20), ("resize", 3)),
+    (("accept", None), ("room", None), ("hear", None), ("elastic", 1), ("open", None), ("open", None), ("run", 60)),
+    (("accept", None), ("room", None), ("run", 60), ("uncordon", "node-b"), ("cordon", "node-a"), ("run", 60)),
+    (("accept", None), ("hear", None), ("run", 60), ("cordon", "node-a"), ("uncordon", "node-c"), ("run", 60)),
+    (("accept", None), ("run", 60), ("suspend", "all"), ("push", "good"), ("run", 5), ("unsuspend", "all")),
     (("accept", None), ("run", 60), ("suspend", "all"), ("push", "good"), ("run", 5), ("unsuspend", "all")),
 )
 """What events alone seldom lead to. Whatever comes before and after is still up to chance."""
@@ -79,7 +87,7 @@ Way = tuple[int, int, int, bool, bool]
 WAYS = st.tuples(st.integers(1, 2), st.integers(1, 3), st.sampled_from([0, 1, 1, 2]), st.booleans(), st.booleans())
 """Environments, slots, releases kept warm, whether a person promotes to the second environment, and steps on the way."""
 PLACES = (
-    *("stepping", "aborted", "gone back", "restarted", "paused", "suspended"),
+    *("stepping", "aborted", "growing", "shrinking", "replaced", "gone back", "restarted", "paused", "suspended"),
     *("baking", "rolled back", "warm", "returning", "removing", "deleting with stable"),
 )
 """Where it is interesting: a script that seldom comes there proves little."""
@@ -125,6 +133,17 @@ def places(world: World) -> Iterator[str]:
     if any("restarted" in (spec.cause or "") for spec, _, _ in world.releases.values()):
         yield "restarted"
     for env in world.status.environments:
+        for scale in env.scales:
+            if scale.starting:
+                yield "growing"
+            if scale.leaving:
+                yield "shrinking"
+                if (
+                    world.cordoned
+                    and len(scale.serving) > 0
+                    and max(scale.serving) > min(s.index for s in scale.leaving)
+                ):
+                    yield "replaced"
         if env.phase == Phase.RELEASING and env.intent is None:
             yield "stepping"
         if any("going back" in answer.message for answer in env.answers):
@@ -151,6 +170,10 @@ def happen(world: World, images: list[str], what: str, value: object) -> None:
     """One event. ``images`` is all that was ever pushed."""
     number = int(value) if isinstance(value, int | float) else 0
     match what:
+        case "resize":
+            world.resize(number)
+        case "elastic":
+            world.resize(number, 4)
         case "push" | "burst" | "again" | "back" | "promote" | "retry" | "delete" | "end sessions":
             _ask(world, images, what, value, number)
         case _ if what in COMMANDS:
@@ -188,6 +211,7 @@ def happen(world: World, images: list[str], what: str, value: object) -> None:
             world.close_sessions()
         case "refuse" | "stale" | "accept":
             world.gateway_accepts, world.gateway_stale = what != "refuse", what == "stale"
+            world.program()
         case "full" | "room":
             world.room = what == "room"
         case "deaf" | "hear":

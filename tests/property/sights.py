@@ -75,7 +75,7 @@ class Sights(Cluster):
 
     def _class(self, name: str) -> EnvironmentClassSpec:
         floor = self.floors.get(name)
-        return CLASS if floor is None else CLASS.model_copy(update={"floor": Floor(promotion=floor)})
+        return self.platform if floor is None else self.platform.model_copy(update={"floor": Floor(promotion=floor)})
 
     def _slot(self, env: str, number: int, label: str) -> SlotFacts:
         rs = self.replicasets.get((env, number, label))

@@ -1,13 +1,15 @@
 """Slow work: sessions, looks through the gateway, logs, fronts. It is done at once, and forgotten with the operator."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.verdict import Verdict
+from dataapp_operator.front.settings import WITHIN
 from dataapp_operator.plan import names, routes
 from dataapp_operator.plan.actions import AskFronts, ObserveGateway, ProveGateway, ReadLog, StartCheck
-from dataapp_operator.plan.facts import CheckFacts, FrontFacts, GatewayAbility, LogFacts, ViewFacts
-from tests.property.cluster import Cluster, kind_of
+from dataapp_operator.plan.facts import CheckFacts, Counts, FrontFacts, GatewayAbility, LogFacts, ViewFacts
+from tests.property.cluster import Cluster, Pod, kind_of
 
 
 class SlowWork(Cluster):
@@ -49,7 +51,10 @@ class SlowWork(Cluster):
                     pod = self.pods.get(target.pod)
                     if pod is not None and self.fronts_answer:
                         quiet = (self.now - pod.quiet_since).total_seconds() if pod.quiet_since else 0.0
-                        self.fronts[pod.name] = FrontFacts(live=pod.sessions, quiet_for=quiet, at=self.now)
+                        counted = (*self._counted(pod), (self.now, self._counts(pod)))
+                        self.fronts[pod.name] = FrontFacts(
+                            live=pod.sessions, quiet_for=quiet, at=self.now, counted=counted
+                        )
                     else:
                         self.fronts[target.pod] = FrontFacts()
 
@@ -72,6 +77,17 @@ class SlowWork(Cluster):
         self.ability = replace(known, **found)
         self.ability_of, self.ability_at = self.gateway_generation, self.now
 
+    def _counted(self, pod: Pod) -> tuple[tuple[datetime, Counts], ...]:
+        """What was heard of its counts before."""
+        before = self.fronts.get(pod.name)
+        return before.counted if before is not None else ()
+
+    def _counts(self, pod: Pod) -> Counts:
+        """Since it began, as many answers a second as people would ask for, all of them failures where it is sick."""
+        answers = int((self.now - pod.born).total_seconds()) * 5
+        sick = kind_of(pod.image) == "sick"
+        return Counts(answers=answers, errors=answers if sick else 0, timed=answers, within=(answers,) * len(WITHIN))
+
     def _check(self, work: StartCheck) -> None:
         key = (work.environment, work.number)
         behaviour = kind_of(self.images[key])
@@ -79,6 +95,7 @@ class SlowWork(Cluster):
         baking = memory.phase in {Phase.RELEASING, Phase.BAKING} and memory.intent is None
         verdict = {
             "good": Verdict.PASS,
+            "sick": Verdict.PASS,
             "late": Verdict.FAIL if baking else Verdict.PASS,
             "session": Verdict.FAIL,
             "silent": Verdict.INCONCLUSIVE,

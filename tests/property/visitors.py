@@ -41,6 +41,10 @@ class Visitors(Promises):
                 raise Violation(f"{name} sends people to r{number}, which is being removed")
             if kind_of(self.images[(env, number)]) in NEVER_PASS:
                 raise Violation(f"people are sent to r{number}, which never passed its checks")
+            fresh = old is not None and backend not in routes.backends_of(old)
+            within = old is not None and number in {self._slot_of(b)[1] for b in routes.backends_of(old)}
+            if fresh and within and not self._slot_ready(self._slot_of(backend)):
+                raise Violation(f"{name} sends people to another replica of r{number}, which is not ready")
             if moved and number != memory.stable and not self._slot_ready(self._slot_of(backend)):
                 raise Violation(f"{name} gives r{number} a share that its ready replicas cannot carry")
             if moved and self._leads_cookies(env, number) and names.release("sales", env, number) not in self.routes:
@@ -48,7 +52,7 @@ class Visitors(Promises):
             self.exposed.add((env, number))
         self._check_pages(name, env, new)
         if moved:
-            self._check_able(name, env, {self._slot_of(backend)[1] for backend in backends})
+            self._check_able(name, env, backends)
             if not self.marks:
                 raise Violation(f"{name} sends people elsewhere, and nobody can see whether they get there")
         if self._refuses(new):
@@ -71,6 +75,7 @@ class Visitors(Promises):
         backends = routes.backends_of(new)
         target = {self._slot_of(backend)[1] for backend in backends}
         gone: set[int] = set()
+        slots: set[tuple[int, int]] = set()
         for rule in new["rules"][:-1]:
             sent = {backend["name"]: backend["weight"] for backend in rule["backendRefs"]}
             asked = self._asked_for(rule)
@@ -82,7 +87,11 @@ class Visitors(Promises):
                 raise Violation(f"{name} sends page loads elsewhere than new visits")
             for match in rule["matches"]:
                 cookie = next(header["value"] for header in match["headers"] if header["name"] == "Cookie")
-                gone |= {int(number) for number in re.search(r"=\(\?:([0-9|]+)\)", cookie)[1].split("|")}
+                for number, which in re.findall(r"(\d+)\\\.(\[0-9\]\+|\d+)", cookie):
+                    if which.isdigit():
+                        slots.add((int(number), int(which)))
+                    else:
+                        gone.add(int(number))
         removing = self.status.environment(env).removing
         there = {pod.slot[1] for pod in self.pods.values() if pod.slot[0] == env and not pod.over}
         left = {n for e, n in self.exposed if e == env and self._leads_cookies(e, n)} & there - target - set(removing)
@@ -91,23 +100,33 @@ class Visitors(Promises):
         still = {n for n in left if any(self._asked_for(r) for r in self._rules_of(names.release("sales", env, n)))}
         if still:
             raise Violation(f"whoever asks for {sorted(still)} of {env} still gets it, and it has left")
+        scales = self.status.environment(env).scales
+        leaving = {(s.release, slot.index) for s in scales if s.release in target for slot in s.leaving}
+        leaving = {(number, index) for number, index in leaving if self._leads_cookies(env, number)}
+        if not leaving <= slots:
+            raise Violation(f"a page load may still land on {sorted(leaving - slots)} of {env}, which leaves")
+        if slots & {self._place(backend) for backend in backends}:
+            raise Violation(f"{name} treats whoever is on a replica that serves as a stranger: {sorted(slots)}")
         if gone & target:
             raise Violation(f"{name} treats whoever has {sorted(gone & target)} open as a stranger")
+
+    def _place(self, backend: str) -> tuple[int, int]:
+        _, number, label = self._slot_of(backend)
+        return number, int(label[1:])
 
     def _leads_cookies(self, env: str, number: int) -> bool:
         """Whether a cookie of this release means anything: its Gateway was not seen to take no notice of it."""
         record = self.releases.get((env, number))
         return record is None or record[0].plan.pins
 
-    def _check_able(self, name: str, env: str, shares: set[int]) -> None:
+    def _check_able(self, name: str, env: str, backends: dict[str, int]) -> None:
         """Where cookies lead nowhere, sessions have one process to be in, and one release at a time to come to."""
+        shares = {self._slot_of(backend)[1] for backend in backends}
         plans = [record[0].plan for number in shares if (record := self.releases.get((env, number))) is not None]
         if self.pins == "led" or all(plan.probe.framework == "fastapi" for plan in plans):
             return
-        if len(shares) > 1:
-            raise Violation(f"{name} shares visitors out among {sorted(shares)}, and their cookies lead nowhere")
-        if any(plan.slots > 1 for plan in plans):
-            raise Violation(f"{name} sends people to several replicas, and their cookies lead nowhere")
+        if len(backends) > 1:
+            raise Violation(f"{name} shares visitors out among {sorted(backends)}, and their cookies lead nowhere")
 
     def _check_pins(self, name: str, new: dict) -> None:
         """The cookie of a pod leads to that pod and to no other; whoever asks for a release on its way gets that one."""

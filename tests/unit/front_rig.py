@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
+from dataapp_operator.checks.fronts import parse_sessions
 from dataapp_operator.front import settings
+from dataapp_operator.plan.facts import Counts
 
 COOKIE = "dataapp-sales-production"
 PIN = "14.0"
@@ -55,6 +57,9 @@ class App:
         await self.hold.wait()
         return web.Response(text="done")
 
+    async def _fails(self, _: web.Request) -> web.Response:
+        return web.Response(status=500, text="it fails")
+
     async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
         answer = web.WebSocketResponse()
         await answer.prepare(request)
@@ -88,6 +93,7 @@ class App:
                 web.get("/", self._headers),
                 web.get("/own-cookies", self._own_cookies),
                 web.get("/slow", self._slow),
+                web.get("/fails", self._fails),
                 web.get("/websocket", self._websocket),
                 web.get("/stream", self._stream),
                 web.post("/upload", self._upload),
@@ -148,8 +154,15 @@ class Front:
         answer = await self.get(settings.SESSIONS_PATH, port=self.agent)
         assert answer.all("Content-Type") == ["application/json"]
         said = json.loads(answer.body)
-        assert set(said) == {"live", "quietFor"}
+        assert set(said) == {"live", "quietFor", "answers", "errors", "timed", "within"}
         return Sessions(said["live"], said["quietFor"])
+
+    async def counts(self) -> Counts:
+        """What visitors got so far, read as the operator does."""
+        read = parse_sessions((await self.get(settings.SESSIONS_PATH, port=self.agent)).body)
+        assert read is not None
+        assert read.counts is not None
+        return read.counts
 
     async def live(self) -> int:
         return (await self.sessions()).live
@@ -181,9 +194,9 @@ async def eventually(what: str, condition: Callable[[], Awaitable[bool]], *, wit
         await asyncio.sleep(0.02)
 
 
-def environment(app_port: int) -> dict[str, str]:
+def environment(app_port: int, *, sessions: int | None = None) -> dict[str, str]:
     """The environment of a front in a test: the slot's four variables, and the files where they are in the checkout."""
-    slot = settings.environment(app_port=app_port, cookie=COOKIE, pin=PIN, release=14)
+    slot = settings.environment(app_port=app_port, cookie=COOKIE, pin=PIN, release=14, sessions=sessions)
     return {"PATH": os.environ["PATH"], "DATAAPP_FRONT_HOME": str(settings.directory()), **slot}
 
 
@@ -192,8 +205,11 @@ def configuration() -> str:
 
 
 @contextlib.asynccontextmanager
-async def front(*, app_port: int | None = None) -> AsyncIterator[Front]:
-    """Run app and front; `app_port` names another port in place of the app's own (to point the front at nothing)."""
+async def front(*, app_port: int | None = None, sessions: int | None = None) -> AsyncIterator[Front]:
+    """Run app and front; `app_port` names another port in place of the app's own (to point the front at nothing).
+
+    `sessions`: how many may have it open at once.
+    """
     haproxy = program("haproxy")
     app = App()
     async with app.serving():
@@ -207,7 +223,7 @@ async def front(*, app_port: int | None = None) -> AsyncIterator[Front]:
                 haproxy,
                 "-f",
                 configuration(),
-                env={**environment(app_port or app.port), **binds},
+                env={**environment(app_port or app.port, sessions=sessions), **binds},
                 pass_fds=[listening.fileno() for listening in sockets],
             )
             ports = [listening.getsockname()[1] for listening in sockets]

@@ -10,7 +10,13 @@ from bench.taken_back import TakenBack, decided, details, judge, visits_on
 from tests.harness.prober import Report, Seen
 
 ONE = TakenBack("sales", 2, "session", 100.0, 102.0, 95.0, 103.0, "RolledBack", "SessionFailed", "no column")
-ALL = [ONE, replace(ONE, how="crash", reason="Crashed"), replace(ONE, how="listen", reason="NotReady")]
+ALL = [
+    ONE,
+    replace(ONE, how="crash", reason="Crashed"),
+    replace(ONE, how="listen", reason="NotReady"),
+    replace(ONE, how="errors", reason="MetricFailed"),
+    replace(ONE, how="slow", reason="MetricFailed"),
+]
 
 
 def report(*visits: tuple[float, int | None], lost: tuple[float, ...] = ()) -> Report:
@@ -59,7 +65,7 @@ def test_people_who_were_there_before_and_a_busy_machine_count() -> None:
 
 
 def test_a_signal_that_was_not_measured_is_not_met() -> None:
-    assert len(judged(ALL[:2])) == 3
+    assert len(judged(ALL[:4])) == 3
     assert judged(ALL, wanted=2)
     assert judged([])
 

@@ -127,7 +127,7 @@ def test_whoever_says_no_more_word_has_lost_its_turn() -> None:
 
 def work(*, ready: bool = True) -> ProveGateway:
     return ProveGateway(
-        gateway=KEY, environment="sandbox", number=1, slots=1, cookie="c", host="h", address="a:1", ready=ready
+        gateway=KEY, environment="sandbox", number=1, slots=(0,), cookie="c", host="h", address="a:1", ready=ready
     )
 
 

@@ -262,7 +262,9 @@ def test_a_record_of_what_is_wanted_is_found_again_as_its_gateway_let_it_be_made
     other = wanted.model_copy(update={"config_hash": "another"})
     assert not limits.same(limited, other)
     assert not limits.same(wanted, other)
-    tuned = wanted.model_copy(update={"plan": wanted.plan.model_copy(update={"slots": 1})})
+    fewer = wanted.model_copy(update={"plan": wanted.plan.model_copy(update={"slots": 1})})
+    assert limits.same(fewer, wanted), "how many serve may have changed meanwhile"
+    tuned = wanted.model_copy(update={"plan": wanted.plan.model_copy(update={"bake": "1h"})})
     assert not limits.same(tuned, wanted)
 
 

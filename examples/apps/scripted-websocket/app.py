@@ -64,6 +64,7 @@ def description() -> dict[str, Any]:
 @app.get("/")
 def page() -> FileResponse:
     """The page. It asks for everything else itself."""
+    breaks.page()
     return FileResponse(HERE / "page.html")
 
 

@@ -6,7 +6,8 @@ What a test does to an app must not depend on a clock. So a scripted app is told
 - `APP_BREAK=session`: every session fails, from the start.
 - `APP_PRICES=http://…`: each session reads the price service there first, and fails where that does not answer.
 - the file `/tmp/break`, while the app runs: `session` makes sessions fail from then on, `crash` ends the process with
-  code 1, and `listen` closes the listening socket of an app that can do that.
+  code 1, and `listen` closes the listening socket of an app that can do that. A page that asks here first (`page`) fails
+  with `errors` and takes two seconds with `slow`, while every session that is opened works.
 """
 
 import os
@@ -21,6 +22,7 @@ VERSION = os.environ.get("APP_VERSION", "v1")
 _ORDERS = Path("/tmp/break")  # noqa: S108 - the only directory that an app may write to; in its own container
 _LOOK = 0.2  # s between two looks at the file
 _PATIENCE = 2  # s
+_SLOW = 2  # s
 _PRICES = {"net": 3, "gross": 4}
 
 
@@ -40,6 +42,16 @@ def read_prices() -> None:
     except OSError as error:
         message = f"the price service at {address} does not answer: {error}"
         raise ConnectionError(message) from error
+
+
+def page() -> None:
+    """What a page does before all else. Raises, or takes its time, where pages are to."""
+    order = _order()
+    if order == "errors":
+        message = "the page cannot be made"
+        raise RuntimeError(message)
+    if order == "slow":
+        time.sleep(_SLOW)
 
 
 def watch(listen: Callable[[], object] = lambda: None) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from dataapp_operator.api.analysis import METRICS, Metric
 from dataapp_operator.api.base import Duration, Model, Timestamp
 from dataapp_operator.api.conditions import Condition
 from dataapp_operator.api.dataapp import AppSpec, CanaryStep, Drain, EnvVar, Framework, KeepWarm, Resources, Rollback
@@ -29,7 +30,8 @@ class ReleasePlan(Model):
     steps: tuple[CanaryStep, ...] = Field(
         default=(), max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
-    slots: int = Field(ge=1, le=8)
+    slots: int = Field(ge=1, le=8, description="With how many replicas it begins.")
+    sessions_per_replica: int | None = Field(default=None, ge=1, le=1000)
     pins: bool = Field(
         default=True,
         description="Whether routes lead visitors by their cookie; not where the Gateway does not obey them.",
@@ -38,6 +40,7 @@ class ReleasePlan(Model):
     drain: Drain
     keep_warm: KeepWarm = KeepWarm()
     rollback: Rollback = Rollback()
+    analysis: tuple[Metric, ...] = METRICS
     probe: ProbePlan
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from dataapp_operator.api.analysis import METRICS, Metric
 from dataapp_operator.api.base import DURATION_PATTERN, Duration, Model
 from dataapp_operator.api.code import MAX_INCLUDES, GitRef, LocalName, path_field, url_field
 
@@ -51,6 +52,14 @@ _RISING_RULE = {
 _CANARY_RULE = {
     "rule": "!has(self.canary) || self.strategy == 'canary'",
     "message": "steps are for strategy: canary; set it, or leave canary out",
+}
+_MAX_RULE = {
+    "rule": "!has(self.max) || self.max >= self.min",
+    "message": "replicas.max cannot be less than replicas.min",
+}
+_PER_REPLICA_RULE = {
+    "rule": "!has(self.max) || self.max == self.min || has(self.sessionsPerReplica)",
+    "message": "say in replicas.sessionsPerReplica how many sessions one copy carries: nobody else knows when another is needed",
 }
 _HOST_RULE = {
     "rule": r"self.matches(r'^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')",
@@ -147,9 +156,32 @@ class Resources(Model):
 
 
 class Replicas(Model):
-    """How many copies of the app run. Sessions stay with the copy they began on."""
+    """How many copies of the app run. Sessions stay with the copy they began on.
+
+    A change is no release: copies of the one that serves are added, or leave once their last session has ended.
+    """
 
     min: int = Field(default=1, ge=1, le=MAX_SLOTS)
+    max: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_SLOTS,
+        description="Up to how many, as open sessions ask for them; without it, always min.",
+    )
+    sessions_per_replica: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="How many sessions one copy carries. Who comes when all are full gets a page that says so and tries again"
+        " by itself; with max, another copy is started before that.",
+    )
+
+    model_config = Model.model_config | {"json_schema_extra": _cel(_MAX_RULE, _PER_REPLICA_RULE)}
+
+    @property
+    def most(self) -> int:
+        """The largest number of copies."""
+        return max(self.max or self.min, self.min)
 
 
 class Probe(Model):
@@ -273,6 +305,7 @@ class ReleasePolicy(Model):
     drain: Drain = Drain()
     keep_warm: KeepWarm = KeepWarm()
     rollback: Rollback = Rollback()
+    analysis: tuple[Metric, ...] = METRICS
 
     model_config = Model.model_config | {"json_schema_extra": _cel(_CANARY_RULE)}
 

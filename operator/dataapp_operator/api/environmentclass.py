@@ -73,6 +73,17 @@ class Retention(Model):
     )
 
 
+class Prometheus(Model):
+    """Where releases of the class are measured."""
+
+    address: str = Field(
+        max_length=300,
+        pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?$",
+        description="Where the operator's pod reaches Prometheus's HTTP API, like http://prometheus.monitoring:9090.",
+        json_schema_extra={"x-message": "write the address like http://prometheus.monitoring:9090"},
+    )
+
+
 class EnvironmentClassSpec(Model):
     """Policy and defaults of a kind of environment."""
 
@@ -86,6 +97,11 @@ class EnvironmentClassSpec(Model):
     floor: Floor = Floor()
     limits: Limits = Limits()
     retention: Retention = Retention()
+    prometheus: Prometheus | None = Field(
+        default=None,
+        description="The Prometheus that authors' own queries are put to (environments[].release.analysis). Whoever may"
+        " write an app can read every number in it.",
+    )
     host_template: str = Field(
         min_length=5,
         max_length=253,

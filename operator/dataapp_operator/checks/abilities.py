@@ -35,10 +35,13 @@ class AbilityView:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Whom to visit: the release, how many slots it has, its preview host, and the name of its pin cookie."""
+    """Whom to visit: the release and its slots that are told apart, of which the preview host leads to the first.
+
+    ``cookie``: the name of its pin cookie.
+    """
 
     number: int
-    slots: int
+    slots: tuple[int, ...]
     host: str
     cookie: str
 
@@ -92,7 +95,7 @@ async def _round(url: str, release: Release, refused: str, client: aiohttp.Clien
 
 async def _cookies(url: str, release: Release, new: Answer, client: aiohttp.ClientSession) -> tuple[bool, str] | None:
     """What is wrong with cookies, and whether that is known or only could not be seen; None where all is right."""
-    first = _pin(release, 0)
+    first = _pin(release, release.slots[0])
     if first not in new.cookies:
         return True, f"the cookie {release.cookie} does not arrive at the visitor"
     back = await _see(url + ASIDE, release, f"a=b; {first}", client)
@@ -100,13 +103,13 @@ async def _cookies(url: str, release: Release, new: Answer, client: aiohttp.Clie
         return False, back
     if any(cookie.startswith(f"{release.cookie}=") for cookie in back.cookies):
         return True, "a cookie that the visitor sends back does not arrive at the app"
-    alike = f"x{PROOF_COOKIE}={release.number}.0; {PROOF_COOKIE}=1{release.number}.0"
+    alike = f"x{PROOF_COOKIE}={release.number}.{release.slots[0]}; {PROOF_COOKIE}=1{release.number}.{release.slots[0]}"
     other = await _see(url + ASIDE, release, alike, client)
     if not isinstance(other, Answer):
         return False, other
     if other.plan != str(NO_PLAN):
         return True, "a cookie that only looks alike leads past the route for everybody"
-    for index in sorted({0, release.slots - 1}) * _TIMES:
+    for index in release.slots * _TIMES:
         led = await _see(url + ASIDE, release, f"a=b; {PROOF_COOKIE}={release.number}.{index}; c=d", client)
         if not isinstance(led, Answer):
             return False, led

@@ -7,17 +7,22 @@ from dataclasses import dataclass
 import aiohttp
 
 from dataapp_operator.checks.gateway import bracketed
-from dataapp_operator.front.settings import AGENT_PORT, SESSIONS_PATH
+from dataapp_operator.front.settings import AGENT_PORT, SESSIONS_PATH, WITHIN
+from dataapp_operator.plan.facts import Counts
 
 _LARGEST_ANSWER = 4096  # bytes
 
 
 @dataclass(frozen=True, slots=True)
 class FrontSessions:
-    """`live`: open requests and websockets right now; `quiet_for`: seconds since something was last live."""
+    """`live`: open requests and websockets right now; `quiet_for`: seconds since something was last live.
+
+    `counts`: what visitors got so far; None from a front that does not count it.
+    """
 
     live: int
     quiet_for: float
+    counts: Counts | None = None
 
 
 async def read_sessions(pod_ip: str, *, client: aiohttp.ClientSession, timeout: float = 2.0) -> FrontSessions | None:  # noqa: ASYNC109 - it ends in None
@@ -45,7 +50,18 @@ def parse_sessions(body: bytes) -> FrontSessions | None:
     live, quiet_for = _number(answer.get("live")), _number(answer.get("quietFor"))
     if live is None or quiet_for is None or not live.is_integer():
         return None
-    return FrontSessions(int(live), quiet_for)
+    return FrontSessions(int(live), quiet_for, _counts(answer))
+
+
+def _counts(answer: dict[str, object]) -> Counts | None:
+    within = answer.get("within")
+    if not isinstance(within, list) or len(within) != len(WITHIN):
+        return None
+    numbers = [_number(answer.get(name)) for name in ("answers", "errors", "timed")] + [_number(n) for n in within]
+    whole = [int(number) for number in numbers if number is not None]
+    if len(whole) != len(numbers):
+        return None
+    return Counts(answers=whole[0], errors=whole[1], timed=whole[2], within=tuple(whole[3:]))
 
 
 def _number(value: object) -> float | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from dataapp_operator.front.settings import RELEASE_HEADER
+from dataapp_operator.front.settings import FULL_HEADER, RELEASE_HEADER
 from dataapp_operator.plan.names import HEADER_PLAN
 
 _PAUSE = 0.1  # s between two visits
@@ -70,7 +70,7 @@ async def _visit(
     answer = await visit(url, host, headers=headers, client=client)
     if isinstance(answer, str):
         return False, answer
-    return answer.by_app and answer.plan == str(plan) and answer.release in {str(n) for n in releases}, str(answer)
+    return answer.reached and answer.plan == str(plan) and answer.release in {str(n) for n in releases}, str(answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,8 @@ class Answer:
     plan: str | None
     release: str | None
     cookies: tuple[str, ...]
+    full: bool = False
+    """A slot has no place for another visitor, and says so itself."""
 
     def __str__(self) -> str:
         """For people."""
@@ -88,8 +90,13 @@ class Answer:
 
     @property
     def by_app(self) -> bool:
-        """Whether somebody behind the gateway gave it, and not instead of an app that does not answer."""
+        """Whether an app gave it, and nobody in the place of one that does not answer."""
         return self.status < 500 and self.release is not None  # noqa: PLR2004
+
+    @property
+    def reached(self) -> bool:
+        """Whether a slot was reached, be it that it has no place."""
+        return self.by_app or (self.full and self.release is not None)
 
 
 async def visit(url: str, host: str, *, headers: Mapping[str, str], client: aiohttp.ClientSession) -> Answer | str:
@@ -103,7 +110,8 @@ async def visit(url: str, host: str, *, headers: Mapping[str, str], client: aioh
         async with client.get(url, headers=asked, allow_redirects=False, timeout=limits) as answer:
             found = answer.headers
             cookies = tuple(line.partition(";")[0] for line in found.getall("Set-Cookie", []))
-            return Answer(answer.status, found.get(HEADER_PLAN), found.get(RELEASE_HEADER), cookies)
+            full = FULL_HEADER in found
+            return Answer(answer.status, found.get(HEADER_PLAN), found.get(RELEASE_HEADER), cookies, full=full)
     except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
         return f"no answer from the gateway ({str(error) or type(error).__name__})"
 

@@ -87,7 +87,7 @@ async def _count(url: str, host: str, plan: int, client: aiohttp.ClientSession) 
     async def one() -> int | None:
         async with places:
             answer = await visit(url, host, headers={}, client=client)
-        if not isinstance(answer, Answer) or not answer.by_app or answer.plan != str(plan):
+        if not isinstance(answer, Answer) or not answer.reached or answer.plan != str(plan):
             return None
         return int(answer.release) if answer.release is not None and answer.release.isdigit() else None
 

@@ -16,11 +16,14 @@ from typing import Any, Protocol
 from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.control.abilities import Abilities
+from dataapp_operator.control.questions import Questions
 from dataapp_operator.plan.actions import (
     AskFronts,
+    AskPrometheus,
     Background,
     ObserveGateway,
     ProveGateway,
+    Question,
     ReadCode,
     ReadLog,
     StartCheck,
@@ -40,6 +43,8 @@ log = logging.getLogger(__name__)
 
 ASK_EVERY = 2.0
 """Seconds between two questions to the same fronts."""
+LOOKS = 150
+"""Looks at a front that are remembered: five minutes of them."""
 TELL_EVERY = 10.0
 """Seconds after which an unchanged answer is looked at again (time itself may have made a slot empty for long enough)."""
 
@@ -63,6 +68,12 @@ def _read(facts: CodeFacts | None, work: ReadCode | None) -> bool:
     return work.request in {None, facts.request}
 
 
+def _looked_at(answer: FrontFacts, before: FrontFacts | None, at: datetime) -> FrontFacts:
+    """An answer of a front with what it had counted at the looks before."""
+    now = tuple((at, counts) for _, counts in answer.counted)
+    return replace(answer, at=at, counted=((before.counted if before is not None else ()) + now)[-LOOKS:])
+
+
 class Senses(Protocol):
     """What slow work can find out; implemented over checks and kube, replaced in tests that inject faults."""
 
@@ -81,6 +92,9 @@ class Senses(Protocol):
     async def ask(self, target: Target) -> FrontFacts:
         """One front's open sessions."""
 
+    async def query(self, work: AskPrometheus, question: Question) -> tuple[float | None, str]:
+        """The number that a question to Prometheus gives now, or why there is none."""
+
     async def read_code(self, app: AppKey, work: ReadCode, known: CodeFacts | None) -> CodeFacts:
         """The app's code as it is now; ``known``: the last answer to the same question."""
 
@@ -93,6 +107,7 @@ class _Desk:
     checks: dict[ReleaseKey, CheckFacts] = field(default_factory=dict)
     views: dict[str, ViewFacts] = field(default_factory=dict)
     logs: dict[ReleaseKey, LogFacts] = field(default_factory=dict)
+    questions: Questions = field(default_factory=Questions)
     fronts: dict[str, FrontFacts] = field(default_factory=dict)
     tasks: dict[tuple[object, ...], asyncio.Task[None]] = field(default_factory=dict)
     asked: dict[str, tuple[Target, ...]] = field(default_factory=dict)
@@ -128,38 +143,49 @@ class Workbench:
         """Start what is wanted and not under way; stop asking fronts nobody wants to hear of any more."""
         desk = self.facts(app)
         asked: dict[str, tuple[Target, ...]] = {}
+        wanted = tuple(wanted)
         reading: ReadCode | None = None
         for work in wanted:
             match work:
-                case StartCheck():
-                    self._start_check(app, desk, work)
-                case ObserveGateway():
-                    self._run(app, desk, ("look", work.environment, work.plan), self._look(app, desk, work))
-                case ProveGateway():
-                    if self.abilities.claim(app, work.gateway) and work.ready:
-                        self._run(app, desk, ("prove",), self._prove(work))
-                case ReadLog():
-                    key = (work.environment, work.number)
-                    desk.logs.setdefault(key, LogFacts(running=True))
-                    self._run(app, desk, ("log", *key), self._read_log(app, desk, work))
                 case AskFronts():
                     asked[work.environment] = work.targets
                 case ReadCode():
                     reading = work
+                case _:
+                    self._start_once(app, desk, work)
         desk.asked = asked
         if asked:
             self._run(app, desk, ("fronts",), self._ask(app, desk))
+        for question in desk.questions.want(work for work in wanted if isinstance(work, AskPrometheus)):
+            pursuit = desk.questions.pursue(*question, put=self._senses.query, tell=lambda: self._wake(app))
+            self._run(app, desk, ("query", *question), pursuit)
         if reading != desk.reading:
             desk.reading = reading
             desk.reading_changed.set()
         if reading is not None and not _read(desk.code, reading):
             self._run(app, desk, ("code",), self._read_code(app, desk))
 
+    def _start_once(self, app: AppKey, desk: _Desk, work: Background) -> None:
+        """Work that comes to an end by itself."""
+        match work:
+            case StartCheck():
+                self._start_check(app, desk, work)
+            case ObserveGateway():
+                self._run(app, desk, ("look", work.environment, work.plan), self._look(app, desk, work))
+            case ProveGateway():
+                if self.abilities.claim(app, work.gateway) and work.ready:
+                    self._run(app, desk, ("prove",), self._prove(work))
+            case ReadLog():
+                key = (work.environment, work.number)
+                desk.logs.setdefault(key, LogFacts(running=True))
+                self._run(app, desk, ("log", *key), self._read_log(app, desk, work))
+
     def forget(self, app: AppKey, keep: set[ReleaseKey]) -> None:
         """Drop what is known about releases that are no longer of interest."""
         desk = self.facts(app)
         desk.checks = {key: facts for key, facts in desk.checks.items() if key in keep}
         desk.logs = {key: facts for key, facts in desk.logs.items() if key in keep}
+        desk.questions.forget(keep)
 
     def drop(self, app: AppKey) -> None:
         """The app is gone: stop everything."""
@@ -279,7 +305,10 @@ class Workbench:
             answers = await asyncio.gather(*(self._ask_one(app, target) for target in targets))
             before = {name: facts.live for name, facts in desk.fronts.items()}
             at = datetime.now(UTC)
-            desk.fronts = {target.pod: replace(answer, at=at) for target, answer in zip(targets, answers, strict=True)}
+            desk.fronts = {
+                target.pod: _looked_at(answer, desk.fronts.get(target.pod), at)
+                for target, answer in zip(targets, answers, strict=True)
+            }
             now = asyncio.get_running_loop().time()
             if before != {name: facts.live for name, facts in desk.fronts.items()} or now - told >= TELL_EVERY:
                 told = now

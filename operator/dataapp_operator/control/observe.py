@@ -141,6 +141,7 @@ class Observer:
             views=dict(desk.views),
             fronts=dict(desk.fronts),
             logs=dict(desk.logs),
+            queries={key: dict(answers) for key, answers in desk.questions.answers.items()},
             rejections=dict(rejections),
         )
 

@@ -3,11 +3,13 @@
 import asyncio
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import aiohttp
 
 from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.verdict import Verdict
+from dataapp_operator.checks import prometheus
 from dataapp_operator.checks.abilities import Release, prove_abilities
 from dataapp_operator.checks.cause import find_cause, join_reason, tail
 from dataapp_operator.checks.fronts import read_sessions
@@ -20,7 +22,16 @@ from dataapp_operator.control.code_reading import CodeReader
 from dataapp_operator.front.settings import PROBE_PORT
 from dataapp_operator.kube.errors import KubeError
 from dataapp_operator.kube.port import Cluster
-from dataapp_operator.plan.actions import ObserveGateway, ProveGateway, ReadCode, ReadLog, StartCheck, Target
+from dataapp_operator.plan.actions import (
+    AskPrometheus,
+    ObserveGateway,
+    ProveGateway,
+    Question,
+    ReadCode,
+    ReadLog,
+    StartCheck,
+    Target,
+)
 from dataapp_operator.plan.facts import CheckFacts, CodeFacts, FrontFacts, GatewayAbility, LogFacts, ViewFacts
 
 SESSION_TIMEOUT = 20.0
@@ -147,7 +158,15 @@ class ClusterSenses:
     async def ask(self, target: Target) -> FrontFacts:
         """One front's open sessions; unknown when it does not answer."""
         found = await read_sessions(target.ip, client=self._client)
-        return FrontFacts() if found is None else FrontFacts(live=found.live, quiet_for=found.quiet_for)
+        if found is None:
+            return FrontFacts()
+        counted = () if found.counts is None else ((datetime.now(UTC), found.counts),)
+        return FrontFacts(live=found.live, quiet_for=found.quiet_for, counted=counted)
+
+    async def query(self, work: AskPrometheus, question: Question) -> tuple[float | None, str]:
+        """The number that Prometheus gives now."""
+        answer = await prometheus.ask(work.address, question.query, client=self._client)
+        return answer.value, answer.trouble
 
 
 def _split(address: str) -> tuple[str, int]:

@@ -43,6 +43,35 @@ core.register_task(function()
   end
 end)
 
+-- How many answers began within so many milliseconds of their request. The app's own answers only.
+local WITHIN = { 100, 250, 500, 1000, 2500, 5000, 10000 }
+local within = { 0, 0, 0, 0, 0, 0, 0 }
+local timed = 0
+
+core.register_action("answered", { "http-res" }, function(txn)
+  local began, answered = txn:get_var("txn.began"), txn:get_var("txn.answered")
+  if began == nil or answered == nil then
+    return
+  end
+  timed = timed + 1
+  for place, limit in ipairs(WITHIN) do
+    if answered - began <= limit then
+      within[place] = within[place] + 1
+    end
+  end
+end)
+
+-- All answers that visitors have got to their end, and those of them that say that the server failed, the front's own
+-- ones included ("the app does not answer"). A websocket counts when it is closed.
+local function answers()
+  local stats = core.backends["app"]:get_stats()
+  local all = 0
+  for _, name in ipairs({ "hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other" }) do
+    all = all + (tonumber(stats[name]) or 0)
+  end
+  return all, tonumber(stats["hrsp_5xx"]) or 0
+end
+
 local function reply(applet, kind, body)
   applet:set_status(200)
   applet:add_header("content-type", kind)
@@ -54,7 +83,10 @@ end
 
 core.register_service("sessions", "http", function(applet)
   local live, total = counters()
-  local body = string.format('{"live": %d, "quietFor": %d}\n', live, quiet_for(live, total))
+  local all, errors = answers()
+  local body = string.format(
+    '{"live": %d, "quietFor": %d, "answers": %d, "errors": %d, "timed": %d, "within": [%s]}\n',
+    live, quiet_for(live, total), all, errors, timed, table.concat(within, ", "))
   reply(applet, "application/json", body)
 end)
 

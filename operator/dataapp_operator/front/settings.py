@@ -19,8 +19,13 @@ AGENT_PORT: Final = 18082
 """The operator and the kubelet ask here; see the four paths."""
 
 SESSIONS_PATH: Final = "/sessions"
-"""Answers at once: JSON {"live": n, "quietFor": seconds}. `live` counts requests in flight and open websockets of
-visitors; `quietFor` is for how many whole seconds nothing has been live, and never above the truth."""
+"""Answers at once, in JSON: {"live": n, "quietFor": seconds, "answers": n, "errors": n, "timed": n, "within": [n, …]}.
+`live` counts requests in flight and open websockets of visitors; `quietFor` is for how many whole seconds nothing has
+been live, and never above the truth. The others count since the front began: answers that visitors got, those of them
+with a status of 500 and more, and how many of the app's answers began within each of `WITHIN`."""
+
+WITHIN: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds, each with a count of its own of the answers that began within it."""
 
 DRAIN_PATH: Final = "/drain"
 """Answers when nothing was live for three seconds, all of them after the question: the app container's preStop."""
@@ -34,13 +39,16 @@ HEALTH_PATH: Final = "/healthz"
 RELEASE_HEADER: Final = "X-DataApp-Release"
 """On every answer, also on the front's own: the release's number."""
 
+FULL_HEADER: Final = "X-DataApp-Full"
+"""On the answer to a new visitor for whom a slot has no place; the page tries again by itself."""
+
 COMMAND: Final = ("/usr/bin/tini", "--", "haproxy", "-f", "/etc/front/haproxy.cfg")
 """The sidecar's command. tini is PID 1, since HAProxy as PID 1 ignores SIGTERM and stays for the whole grace period."""
 
 HOME: Final = "/etc/front"
 """Where the image keeps the files."""
 
-FILES: Final = ("haproxy.cfg", "front.lua", "unavailable.html")
+FILES: Final = ("haproxy.cfg", "front.lua", "unavailable.html", "full.html")
 """The files that belong in `HOME`, all from `directory()`."""
 
 
@@ -49,13 +57,16 @@ def directory() -> Path:
     return Path(__file__).parent
 
 
-def environment(*, app_port: int, cookie: str, pin: str, release: int) -> dict[str, str]:
+def environment(*, app_port: int, cookie: str, pin: str, release: int, sessions: int | None = None) -> dict[str, str]:
     """The environment of one slot's front: the four variables without which it refuses to start.
+
+    And, where there is a limit, how many may have the slot open at once.
 
     `app_port` is where the app listens in the pod, `cookie` and `pin` the pin cookie's name and value (for instance
     `dataapp-sales-production` and `14.0`), `release` the release's number.
     """
-    return {
+    limit = {} if sessions is None else {"DATAAPP_SESSIONS": str(sessions)}
+    return limit | {
         "DATAAPP_APP_PORT": str(app_port),
         "DATAAPP_COOKIE": cookie,
         "DATAAPP_PIN": pin,

@@ -84,7 +84,7 @@ def weigh(scene: Scene) -> tuple[Share, ...]:
     shares = upkeep.shares(scene.memory)
     if of(scene).weighs is not None or not all(scene.ready(number) for number in shares):
         return ()
-    return tuple(Share(number, weight, scene.slot_count(number)) for number, weight in shares.items())
+    return tuple(Share(number, weight, len(scene.scale(number).serving)) for number, weight in shares.items())
 
 
 def key(scene: Scene, cls: EnvironmentClassSpec) -> GatewayKey:
@@ -112,7 +112,9 @@ def _prove(scene: Scene, draft: Draft, number: int) -> None:
     draft.wake_in(ASK_AGAIN)
     if cls is None or spec is None:
         return
-    host, slots, route = upkeep.preview_host(scene, number, cls), scene.slot_count(number), _preview(scene, number)
+    host, route = upkeep.preview_host(scene, number, cls), _preview(scene, number)
+    serving = scene.scale(number).serving
+    slots = tuple(sorted({serving[0], serving[-1]}))
     written, proof = False, None
     if not of(scene).elsewhere:
         name = names.proof_route(scene.app, scene.env, number)

@@ -5,6 +5,7 @@ actions, then the records (AppRelease.status), then DataApp.status last.
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from dataapp_operator.api.apprelease import AppReleaseStatus
@@ -123,15 +124,15 @@ class ObserveGateway:
 class ProveGateway:
     """Find out what a Gateway does with visitors, on the preview host of a release: nobody else is sent there.
 
-    ``cookie``: the name of the release's pin cookie. ``ready``: the routes are in place, so that visits tell something;
-    until then this app is only the one that is going to make them. ``refused``: the Gateway does not accept the route with
-    the cookies, in its words.
+    ``slots``: those to tell apart, the first being the one that the preview host leads to; ``cookie``: the name of the
+    release's pin cookie. ``ready``: the routes are in place, so that visits tell something; until then this app is only the
+    one that is going to make them. ``refused``: the Gateway does not accept the route with the cookies, in its words.
     """
 
     gateway: GatewayKey
     environment: str
     number: int
-    slots: int
+    slots: tuple[int, ...]
     cookie: str
     host: str
     address: str
@@ -157,6 +158,27 @@ class AskFronts:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """A query of a metric, how often it is asked (seconds), and when its number is bad."""
+
+    metric: str
+    query: str
+    interval: float
+    fail_when: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskPrometheus:
+    """Put these questions about a release, again and again while this is part of the plan; counted from ``since``."""
+
+    environment: str
+    number: int
+    address: str
+    since: datetime
+    questions: tuple[Question, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ReadCode:
     """Read the app's code, and say what it is; again every ``interval`` seconds where it may change by itself.
 
@@ -174,7 +196,7 @@ class ReadCode:
     tags: tuple[str, ...] = ()
 
 
-Background = StartCheck | ObserveGateway | ProveGateway | ReadLog | AskFronts | ReadCode
+Background = StartCheck | ObserveGateway | ProveGateway | ReadLog | AskFronts | AskPrometheus | ReadCode
 
 
 @dataclass(frozen=True, slots=True)

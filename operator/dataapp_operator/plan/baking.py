@@ -10,7 +10,7 @@ from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Intent
 from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.plan import commands, endings, probing, record
+from dataapp_operator.plan import analysis, commands, endings, probing, record
 from dataapp_operator.plan.actions import ReadLog
 from dataapp_operator.plan.facts import CheckFacts
 from dataapp_operator.plan.health import Outlook
@@ -20,6 +20,8 @@ BAKE_CHECK = 2
 """Seconds between two session checks while baking; one that failed is asked again at once."""
 UNPROVED = 300
 """Seconds after its bake in which no session was seen to work, until a person is told."""
+SILENCE = 60
+"""Seconds after its time in which a metric may still begin to speak, where silence is a failure."""
 FAILURES_TO_ROLL_BACK = 2
 """Session checks that fail in a row before a baking release is taken back."""
 
@@ -43,6 +45,7 @@ def advance(scene: Scene, draft: Draft, number: int) -> None:
     check = probing.of(scene, number)
     deadline = instant(scene.memory.deadline) if scene.memory.deadline else scene.now
     done = scene.now >= deadline and proved(scene, number, check) and scene.ready(number)
+    done = done and not analysis.undecided(analysis.findings(scene, number))
     if done and not commands.paused(scene):
         draft.update(stable=number, stable_since=timestamp(scene.now), candidate=None, step=None)
         draft.enter(Phase.RELEASED, f"{scene.env}: r{number} is released")
@@ -76,22 +79,47 @@ def trouble(scene: Scene, number: int) -> tuple[Reason, str] | None:
         return Reason.SESSION_FAILED, check.message
     if lost(scene, number) or _deaf(scene, number, check):
         return Reason.NOT_READY, "a replica stopped answering on its port"
-    return None
+    found = analysis.findings(scene, number)
+    worst = analysis.bad(found) or _too_little(scene, found)
+    if worst is None:
+        return None
+    return Reason.METRIC_FAILED, f"{worst.metric.name}: {worst.measured} (bad is {worst.metric.fail_when})"
+
+
+def _too_little(scene: Scene, found: list[analysis.Finding]) -> analysis.Finding | None:
+    """A metric whose author takes silence for a failure, a minute after its time."""
+    if scene.memory.deadline is None:
+        return None
+    over = scene.now >= instant(scene.memory.deadline) + timedelta(seconds=SILENCE)
+    return next((f for f in analysis.undecided(found) if over and f.metric.on_no_data == "fail"), None)
 
 
 def check_again(scene: Scene, draft: Draft, number: int, check: CheckFacts) -> None:
-    """Open another session soon; at once after one that failed."""
+    """Open another session soon; at once after one that failed. Put the author's own questions, too."""
+    analysis.ask(scene, draft, number)
     pause = 0 if check.verdict is Verdict.FAIL else BAKE_CHECK
     probing.want(scene, draft, number, check, pause=pause, samples=1)
 
 
 def say_unproved(scene: Scene, draft: Draft, number: int, so_far: str, *, since: datetime) -> None:
-    """Its time is over, and no session was seen to work in it: it stays as it is, and before long a person is told."""
+    """Its time is over, and nobody can say that it works: it stays as it is, and before long a person is told."""
     check = probing.of(scene, number)
-    told = f"{so_far}, until a session on r{number} is seen to work"
-    told = f"{told}; so far: {check.message}" if check.message else told
+    worked = proved(scene, number, check)
+    open_ = analysis.undecided(analysis.findings(scene, number))
+    if worked and open_:
+        first = open_[0]
+        few = f"{first.samples} of {first.metric.min_samples} samples"
+        told = f"{so_far}, until {first.metric.name} says more: {first.measured} ({few})"
+        reason, next_step = (
+            Reason.METRIC_INCONCLUSIVE,
+            "See why it says nothing, or let it be ignored (onNoData: ignore)",
+        )
+    else:
+        told = f"{so_far}, until a session on r{number} is seen to work"
+        told = f"{told}; so far: {check.message}" if check.message else told
+        reason, next_step = Reason.SESSION_INCONCLUSIVE, "Open the app and see whether it answers"
     if scene.now >= since + timedelta(seconds=UNPROVED):
-        draft.stall(Reason.SESSION_INCONCLUSIVE, f"{told}. Open the app and see whether it answers")
+        draft.stall(reason, f"{told}. {next_step}")
     else:
         draft.wait(Reason.BAKING if draft.memory.phase == Phase.BAKING else Reason.HOLDING, told)
     draft.wake_in(BAKE_CHECK)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from dataapp_operator.api.base import instant
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import SCALE, Intent
-from dataapp_operator.plan import abilities, baking, commands, probing
+from dataapp_operator.plan import abilities, analysis, baking, commands, probing
 from dataapp_operator.plan.scene import Draft, Scene
 
 PERCENT = SCALE // 100
@@ -43,7 +43,7 @@ def intend(scene: Scene, draft: Draft, number: int, step: int | None, *, within:
     told = f"{share} % of new visits go" if partly else "new visits go"
     draft.enter(Phase.RELEASING, f"{scene.env}: r{number}: {told} to it")
     intent = Intent(switch_to=number, plan=plan, weight=share * PERCENT if partly else None)
-    draft.update(intent=intent, step=None if not steps else step if partly else len(steps))
+    draft.update(intent=intent, step=step)
     draft.wait(
         Reason.SWITCHING,
         f"{told} to r{number}; waiting until the gateway shows it",
@@ -72,7 +72,9 @@ def hold(scene: Scene, draft: Draft, number: int, *, within: float) -> None:
     deadline = instant(scene.memory.deadline) if scene.memory.deadline else scene.now
     at_once = commands.names_candidate(scene, commands.PROMOTE_FULL)
     held = at_once or (scene.now >= deadline and (not step.pause or commands.resumed(scene, index)))
-    if held and not commands.paused(scene) and baking.proved(scene, number, check) and scene.ready(number):
+    able = baking.proved(scene, number, check) and scene.ready(number)
+    able = able and not analysis.undecided(analysis.findings(scene, number))
+    if held and able and not commands.paused(scene):
         intend(scene, draft, number, len(spec.plan.steps) if at_once else index + 1, within=within)
         return
     baking.check_again(scene, draft, number, check)

@@ -27,8 +27,6 @@ def choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
     wish, hold = wish_for(scene, earlier)
     content = None if wish is None else wish.content(scene.environment)
     if wish is None or content is None or content == desired.content(memory.artefact(memory.stable)):
-        if _move_away(scene, draft):
-            return
         if hold is None:
             draft.update(waiting_for=None)
         else:
@@ -41,6 +39,15 @@ def choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
             Reason.RELEASE_FAILED,
             f"r{failed.release} is not tried again by itself: {failed.reason}. {again}",
         )
+        return
+    unmeasurable = [m.name for m in scene.environment.release.analysis if m.prometheus is not None]
+    if unmeasurable and (scene.cls is None or scene.cls.prometheus is None):
+        draft.stall(
+            Reason.PROMETHEUS_MISSING,
+            f"{', '.join(unmeasurable)}: the EnvironmentClass {scene.environment.of_class} names no Prometheus to ask. Ask the"
+            " platform team to set spec.prometheus there, or leave the metric out",
+        )
+        draft.wake_in(LOOK_AGAIN)
         return
     if scene.observed.suspended:
         draft.wait(Reason.SUSPENDED, _SUSPENDED)
@@ -80,25 +87,12 @@ def come_back(draft: Draft, number: int) -> None:
     draft.wake_in(0)
 
 
-def _move_away(scene: Scene, draft: Draft) -> bool:
-    """What serves is on a node that somebody is about to empty: the same is released once more, elsewhere.
-
-    A release like any other: it is checked, new visitors go to it, and who has the old one open keeps it to the end.
-    """
-    memory = scene.memory
-    spec, node = scene.spec(memory.stable), None if memory.stable is None else scene.on_cordoned_node(memory.stable)
-    if spec is None or node is None or any(desired.content(q) == desired.content(spec) for q in memory.quarantined):
-        return False
-    cause = f"the same as r{spec.number}, somewhere else: node {node} takes no new pods and may be emptied"
-    once_more(scene, draft, spec, cause)
-    return True
-
-
 def once_more(scene: Scene, draft: Draft, spec: AppReleaseSpec, cause: str) -> bool:
     """Begin what another release was, as a new one; False: something must go first, and it is told what."""
     if _in_the_way(scene, draft, desired.content(spec)):
         return False
-    again = spec.model_copy(update={"cause": cause})
+    slots = spec.plan.slots if limits.is_one_replica(spec) else _serving(scene) or spec.plan.slots
+    again = spec.model_copy(update={"cause": cause, "plan": spec.plan.model_copy(update={"slots": slots})})
     made = (known for n, known in _made(scene).items() if limits.same(known, _numbered(again, n)))
     _begin(scene, draft, next(made, None) or limits.limit(scene, _numbered(again, draft.last_number + 1)))
     return True
@@ -178,13 +172,20 @@ def _begin(scene: Scene, draft: Draft, spec: AppReleaseSpec) -> None:
     draft.wake_in(0)
 
 
+def _serving(scene: Scene) -> int | None:
+    """With how many replicas the stable release serves: its successor has to carry as much."""
+    stable = scene.memory.stable
+    return None if stable is None else len(scene.scale(stable).serving)
+
+
 def _spec_for(scene: Scene, wish: Wish, *, last_number: int) -> AppReleaseSpec:
     """The frozen spec of the new release, with its number: the one it has in the environment before, or the next."""
     assert scene.environment is not None  # noqa: S101 - the caller looked
+    slots = _serving(scene)
     observed = scene.observed
     own = {number: record.spec for (env, number), record in observed.releases.items() if env == scene.env}
     if wish.number is not None:
-        spec = desired.release_spec(scene.app, wish, scene.environment, number=wish.number)
+        spec = desired.release_spec(scene.app, wish, scene.environment, number=wish.number, slots=slots)
         taken = desired.content(scene.memory.artefact(wish.number)) not in {None, desired.content(spec)} or _ended(
             scene, wish.number
         )
@@ -193,9 +194,11 @@ def _spec_for(scene: Scene, wish: Wish, *, last_number: int) -> AppReleaseSpec:
         if fits and wish.number >= max(own, default=0) and not taken:
             return known
     for number, known in _made(scene).items():
-        if limits.same(known, desired.release_spec(scene.app, wish, scene.environment, number=number)):
+        spec = desired.release_spec(scene.app, wish, scene.environment, number=number, slots=slots)
+        if limits.same(known, spec):
             return known
-    return limits.limit(scene, desired.release_spec(scene.app, wish, scene.environment, number=last_number + 1))
+    spec = desired.release_spec(scene.app, wish, scene.environment, number=last_number + 1, slots=slots)
+    return limits.limit(scene, spec)
 
 
 def _ended(scene: Scene, number: int) -> bool:

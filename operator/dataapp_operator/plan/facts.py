@@ -197,12 +197,37 @@ class ViewFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """What the visitors of a pod got since its front began: answers, those that are a server's failure, and, of the
+    ``timed`` ones, how many began within each of the front's limits.
+    """
+
+    answers: int = 0
+    errors: int = 0
+    timed: int = 0
+    within: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class FrontFacts:
     """What the front of a pod said, and when. ``live`` None: it could not be asked."""
 
     live: int | None = None
     quiet_for: float | None = None
     at: datetime | None = None
+    counted: tuple[tuple[datetime, Counts], ...] = ()
+    """What it has counted, at each of the last looks, oldest first: the difference of two is what happened between."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryFacts:
+    """What the queries of one metric have brought since a moment. ``trouble``: why the last one brought nothing."""
+
+    since: datetime
+    samples: int = 0
+    failing_in_row: int = 0
+    value: float | None = None
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +337,8 @@ class Observed:
     views: Mapping[str, ViewFacts] = field(default_factory=dict)
     fronts: Mapping[str, FrontFacts] = field(default_factory=dict)
     logs: Mapping[ReleaseKey, LogFacts] = field(default_factory=dict)
+    queries: Mapping[ReleaseKey, Mapping[str, QueryFacts]] = field(default_factory=dict)
+    """By metric, what Prometheus was asked about a release."""
     rejections: Mapping[str, str] = field(default_factory=dict)
     """Objects ("Kind name") the API server refused in this pass, with its words."""
     origin: Origin | None = None

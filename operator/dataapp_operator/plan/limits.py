@@ -39,9 +39,19 @@ def limit(scene: Scene, spec: AppReleaseSpec) -> AppReleaseSpec:
 
 
 def same(known: AppReleaseSpec, wanted: AppReleaseSpec) -> bool:
-    """Whether a record is of what is wanted, as it is wanted or as its Gateway could carry it out when it was made."""
-    as_wanted = {"plan": wanted.plan, "limited": wanted.limited}
-    return known == wanted or (known.limited is not None and known.model_copy(update=as_wanted) == wanted)
+    """Whether a record is of what is wanted, as it is wanted or as its Gateway could carry it out when it was made.
+
+    The number of replicas may have changed since.
+    """
+    if known.limited is not None:
+        return known.model_copy(update={"plan": wanted.plan, "limited": wanted.limited}) == wanted
+    plan = known.plan.model_copy(update={"slots": wanted.plan.slots})
+    return known.model_copy(update={"plan": plan}) == wanted
+
+
+def is_one_replica(spec: AppReleaseSpec | None) -> bool:
+    """Whether a release has one replica, however many are asked for: its cookies would lead to none of them."""
+    return spec is not None and not spec.plan.pins and spec.plan.probe.framework not in SESSIONLESS
 
 
 def fits(scene: Scene, spec: AppReleaseSpec | None) -> bool:

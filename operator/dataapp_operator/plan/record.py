@@ -9,7 +9,7 @@ from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.reasons import ENDS, NOT_RELEASED, Phase, Reason
 from dataapp_operator.api.status import SCALE, Draining
 from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.plan import abilities, names, upkeep
+from dataapp_operator.plan import abilities, analysis, names, upkeep
 from dataapp_operator.plan.facts import CheckFacts
 from dataapp_operator.plan.scene import Draft, Scene
 
@@ -39,7 +39,9 @@ def ended(scene: Scene, number: int, *, phase: Phase, reason: Reason, message: s
             "sessions": None if had_visitors else 0,
             "users_affected": scene.sessions(number) if had_visitors else before.users_affected,
             "slots": (),
-            "checks": _checks(before.checks, check),
+            "checks": _measured(_checks(before.checks, check), scene, number, last=True)
+            if had_visitors
+            else _checks(before.checks, check),
             "log": lines[-20:] or before.log,
             "timeline": _timeline(before, phase, scene),
         }
@@ -94,11 +96,14 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
     if number == memory.candidate:
         update["step"] = before.step if memory.step is None else memory.step
         checks = _checks(before.checks, scene.observed.checks.get((scene.env, number)))
-        update["checks"] = _gateway(checks, scene) if shown else checks
+        update["checks"] = _gateway(_measured(checks, scene, number), scene) if shown else checks
         wait = memory.waiting_for
         update["reason"] = wait.reason if wait else None
         update["message"] = wait.message if wait else None
         update["summary"] = _until(memory.waiting_for.message, memory.waiting_for.until) if memory.waiting_for else ""
+    elif number == scene.memory.candidate and number == memory.stable:
+        update |= {"reason": None, "message": None, "summary": ""}
+        update["checks"] = _measured(before.checks, scene, number, last=True)
     elif removed:
         update |= {"reason": None, "message": None, "summary": "its parts are removed; this record stays"}
     elif warm is not None:
@@ -117,7 +122,13 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
 def _found_later(scene: Scene, number: int, before: AppReleaseStatus) -> dict[str, object]:
     """What the log of a failed release says, where there was no time to read it before visitors were taken back."""
     log = scene.observed.logs.get((scene.env, number))
-    if log is None or log.running or before.log or not log.lines:
+    if (
+        log is None
+        or log.running
+        or before.log
+        or not log.lines
+        or before.phase not in {Phase.FAILED, Phase.ROLLED_BACK}
+    ):
         return {}
     update: dict[str, object] = {"log": log.lines[-20:]}
     if log.cause and before.message and log.cause not in before.message:
@@ -186,7 +197,28 @@ def _gateway(before: tuple[CheckStatus, ...], scene: Scene) -> tuple[CheckStatus
         return (*others, *known)
     measured = "; ".join(said for said in (ability.words, ability.weighed) if said)
     new = CheckStatus(name=GATEWAY, verdict=verdict, measured=measured[:1024], expected=_EXPECTED_OF_GATEWAY)
-    return (*others, new)
+    return (*others[:15], new)
+
+
+def _measured(
+    before: tuple[CheckStatus, ...], scene: Scene, number: int, *, last: bool = False
+) -> tuple[CheckStatus, ...]:
+    """What the metrics say, beside the session check: written when a verdict changes, and at the end as it is then."""
+    checks = {check.name: check for check in before}
+    for found in analysis.findings(scene, number) if scene.release(number) is not None else ():
+        known, name = checks.get(found.metric.name), found.metric.name
+        silent = found.verdict not in {Verdict.PASS, Verdict.FAIL}
+        usual = found.metric is analysis.USUAL and found.verdict is not Verdict.FAIL
+        if usual or (not last and (silent or (known is not None and known.verdict == found.verdict))):
+            continue
+        checks[name] = CheckStatus(
+            name=name,
+            verdict=str(found.verdict),
+            measured=found.measured[:1024],
+            expected=found.expected + (" (only recorded)" if found.metric.dry_run else ""),
+            samples=found.samples,
+        )
+    return tuple(checks.values())[:16]
 
 
 def _timeline(before: AppReleaseStatus, phase: str, scene: Scene) -> tuple[TimelineEntry, ...]:

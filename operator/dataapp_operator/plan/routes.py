@@ -9,7 +9,7 @@
 Defaults are spelled out so that "is it as we want it?" is plain equality with what the server stores.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dataapp_operator.api.environmentclass import GatewayRef
@@ -31,15 +31,18 @@ def weights_spec(
     host: str,
     gateway: GatewayRef,
     shares: Mapping[int, int],
-    slots: Mapping[int, int],
+    slots: Mapping[int, Sequence[int]],
     leaving: Iterable[int],
+    leaving_slots: Iterable[tuple[int, int]] = (),
     plan: int,
     named: Iterable[int] = (),
 ) -> Json:
     """New visits, and page loads of leaving releases, by ``shares`` (release: of SCALE) over the slots of each.
 
-    The answer says which plan sent it there. ``named``: releases that a request may name by its header, so that a client
-    which keeps no cookies meets one release only at a step of a canary.
+    ``leaving_slots``: (release, slot) of single replicas that leave; ``named``: releases that a request may name by its
+    header, so that a client which keeps no cookies meets one release only at a step of a canary.
+
+    The answer says which plan sent it there.
     """
     backends = [
         backend
@@ -48,9 +51,9 @@ def weights_spec(
     ]
     mark = _mark(plan)
     rules: list[Json] = []
-    leaving = sorted(leaving)
-    if leaving:
-        gone = _cookie(names.leaving_pattern(app, environment, leaving))
+    leaving, leaving_slots = sorted(leaving), sorted(leaving_slots)
+    if leaving or leaving_slots:
+        gone = _cookie(names.leaving_pattern(app, environment, leaving, leaving_slots))
         rules.append(
             {
                 "matches": [
@@ -70,11 +73,18 @@ def weights_spec(
 
 
 def pins_spec(
-    *, app: str, environment: str, host: str, gateway: GatewayRef, number: int, slots: int, asked: int = 0
+    *,
+    app: str,
+    environment: str,
+    host: str,
+    gateway: GatewayRef,
+    number: int,
+    slots: Sequence[int],
+    asked: Sequence[int] = (),
 ) -> Json:
-    """Each slot's cookie leads to that slot. ``asked``: over so many slots, who asks for this release by its number."""
+    """Each slot's cookie leads to that slot. ``asked``: the slots for whoever asks for this release by its number."""
     rules = []
-    for index in range(slots):
+    for index in slots:
         pin = _cookie(names.pin_pattern(app, environment, number, index))
         rules.append(
             {
@@ -111,20 +121,22 @@ def _asking(app: str, environment: str, number: int) -> list[Json]:
     ]
 
 
-def preview_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, number: int) -> Json:
-    """The preview host leads to the first slot. Its answers say so as those of new visits say their plan."""
-    first = [_backend(names.slot(app, environment, number, 0), 1)]
-    return _spec(host, gateway, [{"matches": [_ANY_PATH], "filters": _mark(names.NO_PLAN), "backendRefs": first}])
+def preview_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, number: int, slot: int = 0) -> Json:
+    """The preview host leads to one slot. Its answers say so as those of new visits say their plan."""
+    one = [_backend(names.slot(app, environment, number, slot), 1)]
+    return _spec(host, gateway, [{"matches": [_ANY_PATH], "filters": _mark(names.NO_PLAN), "backendRefs": one}])
 
 
-def proof_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, number: int, slots: int) -> Json:
-    """The operator's own cookie leads to the first slot or to the last, past the less specific rule of the preview."""
+def proof_spec(
+    *, app: str, environment: str, host: str, gateway: GatewayRef, number: int, slots: Sequence[int]
+) -> Json:
+    """The operator's own cookie leads to each of these slots, past the less specific rule of the preview."""
     rules = [
         {
             "matches": [{**_ANY_PATH, "headers": [_cookie(names.proof_pattern(number, index))]}],
             "backendRefs": [_backend(names.slot(app, environment, number, index), 1)],
         }
-        for index in sorted({0, slots - 1})
+        for index in slots
     ]
     return _spec(host, gateway, rules)
 
@@ -147,12 +159,12 @@ def backends_of(spec: Json) -> dict[str, int]:
     return {b["name"]: b.get("weight", 1) for b in rules[-1].get("backendRefs") or []}
 
 
-def _backends(app: str, environment: str, number: int, slots: int, whole: int) -> list[Json]:
+def _backends(app: str, environment: str, number: int, slots: Sequence[int], whole: int) -> list[Json]:
     """The slots of one release, sharing ``whole`` so that the sum is exact."""
-    share, rest = divmod(whole, slots)
+    share, rest = divmod(whole, len(slots))
     return [
-        _backend(names.slot(app, environment, number, index), share + (1 if index < rest else 0))
-        for index in range(slots)
+        _backend(names.slot(app, environment, number, index), share + (1 if place < rest else 0))
+        for place, index in enumerate(slots)
     ]
 
 

@@ -12,11 +12,14 @@ from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.status import SCALE, EnvironmentStatus
 from dataapp_operator.plan import names, routes, workload
 from dataapp_operator.plan.actions import Delete, Ensure
-from dataapp_operator.plan.facts import ReplicaSetFacts, RouteFacts
+from dataapp_operator.plan.facts import ReplicaSetFacts, RouteFacts, SlotFacts
 from dataapp_operator.plan.scene import Draft, Scene
 
 POD_GRACE = 30
 """Seconds a pod that we end may take: it is empty, or its time is over."""
+
+MOST_RULES = 16
+"""Rules that an HTTPRoute may have."""
 
 NUDGE_EVERY = 30
 """Seconds between two tries to create a pod that the cluster refused."""
@@ -54,6 +57,18 @@ def leaving(memory: EnvironmentStatus) -> set[int]:
     if memory.intent or memory.phase in {Phase.RELEASING, Phase.BAKING}:
         numbers |= {n for n in (memory.candidate,) if n is not None}
     return numbers - shares(memory).keys()
+
+
+def leaving_slots(memory: EnvironmentStatus) -> list[tuple[int, int]]:
+    """(release, slot) of the single replicas whose browsers get another one on their next page load."""
+    going = shares(memory).keys()
+    return [
+        (scale.release, index)
+        for scale in memory.scales
+        if scale.release in going
+        for index in (*(slot.index for slot in scale.leaving), *scale.removing)
+        if index not in scale.serving
+    ]
 
 
 def ensure(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None) -> None:
@@ -100,10 +115,11 @@ def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None)
         host=scene.host,
         gateway=cls.gateway,
         shares=wanted_shares,
-        slots={number: scene.slot_count(number) for number in wanted_shares},
-        leaving={number for number in leaving(scene.memory) if _pinned(scene, number)},
+        slots={number: _receiving(scene, number, known) for number in wanted_shares},
+        leaving_slots=[(number, index) for number, index in leaving_slots(scene.memory) if _leads(scene, number)],
+        leaving={number for number in leaving(scene.memory) if _leads(scene, number)},
         plan=scene.memory.intent.plan if scene.memory.intent else scene.memory.plan,
-        named=[n for n in wanted_shares if len(wanted_shares) > 1 and not (_pinned(scene, n) and _asked(scene, n))],
+        named=[n for n in wanted_shares if len(wanted_shares) > 1 and not (_leads(scene, n) and _asked(scene, n))],
     )
     able = all(_can_take(scene, number) for number in wanted_shares)
     if scene.memory.intent is not None and not able:
@@ -112,13 +128,23 @@ def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None)
     return ensure_route(scene, draft, name, names.labels(scene.app, scene.env), wanted)
 
 
+def _receiving(scene: Scene, number: int, known: RouteFacts | None) -> tuple[int, ...]:
+    """The slots that share a release's new visits: those that serve; one that is away is not added, and not taken out."""
+    serving = scene.scale(number).serving
+    there = routes.backends_of(known.spec) if known is not None else {}
+    names_ = {index: names.slot(scene.app, scene.env, number, index) for index in serving}
+    if not any(name in there for name in names_.values()):
+        return serving
+    return tuple(i for i in serving if names_[i] in there or scene.slot(number, i).ready)
+
+
 def _can_take(scene: Scene, number: int) -> bool:
     """Whether a release can be given new visits: its slots are there, and the cookies they set lead to them."""
     able = scene.any_ready(number) if number == scene.memory.stable else scene.ready(number)
-    return able and (not _pinned(scene, number) or names.release(scene.app, scene.env, number) in scene.observed.routes)
+    return able and (not _leads(scene, number) or names.release(scene.app, scene.env, number) in scene.observed.routes)
 
 
-def _pinned(scene: Scene, number: int) -> bool:
+def _leads(scene: Scene, number: int) -> bool:
     """Whether cookies lead to a release. A Gateway that does not obey such rules gets none: it might refuse the route."""
     spec = scene.spec(number)
     return spec is None or spec.plan.pins
@@ -129,7 +155,9 @@ def _ensure_workload(scene: Scene, draft: Draft, number: int) -> None:
     if spec is None:
         return  # its record was deleted by somebody: what runs goes on, what is missing cannot be rebuilt
     owned_by = workload.owner(scene.app, scene.observed.uid)
-    for index, (_, slot) in enumerate(scene.needed(number).items()):
+    scale = scene.scale(number)
+    for index in (*scale.serving, *scale.starting):  # what leaves is not made again
+        slot = scene.slot(number, index)
         if slot.service is None:
             draft.actions.append(
                 Ensure(workload.service(spec, index=index, namespace=scene.observed.namespace, owned_by=owned_by))
@@ -162,17 +190,17 @@ def _nudge(scene: Scene, draft: Draft, known: ReplicaSetFacts | None) -> str:
 
 
 def _ensure_release_routes(scene: Scene, draft: Draft, number: int, cls: EnvironmentClassSpec) -> None:
-    slots = scene.slot_count(number)
+    serving, pinned = scene.scale(number).serving, scene.pinned(number)
     labels = names.labels(scene.app, scene.env, number)
-    if _pinned(scene, number):
+    if _leads(scene, number):
         pins = routes.pins_spec(
             app=scene.app,
             environment=scene.env,
             host=scene.host,
             gateway=cls.gateway,
             number=number,
-            slots=slots,
-            asked=_asked(scene, number),
+            slots=pinned,
+            asked=_asked(scene, number) if len(pinned) < MOST_RULES else (),
         )
         ensure_route(scene, draft, names.release(scene.app, scene.env, number), labels, pins)
     preview = routes.preview_spec(
@@ -181,12 +209,13 @@ def _ensure_release_routes(scene: Scene, draft: Draft, number: int, cls: Environ
         host=preview_host(scene, number, cls),
         gateway=cls.gateway,
         number=number,
+        slot=next(iter(serving), 0),
     )
     ensure_route(scene, draft, names.preview_route(scene.app, scene.env, number), labels, preview)
 
 
-def _asked(scene: Scene, number: int) -> int:
-    """Over how many slots those are spread who ask for a release by its number: only while it is on its way.
+def _asked(scene: Scene, number: int) -> tuple[int, ...]:
+    """The slots for whoever asks for a release by its number: some only while it is on its way.
 
     Sessions stay with the first, without a pin and whatever pin they bring. When it is released, or taken back, the number
     means nothing any more.
@@ -194,8 +223,9 @@ def _asked(scene: Scene, number: int) -> int:
     memory, spec = scene.memory, scene.spec(number)
     back = memory.intent is not None and memory.intent.switch_to != number
     if number != memory.candidate or memory.stable is None or back or spec is None:
-        return 0
-    return spec.plan.slots if spec.plan.probe.framework in SESSIONLESS else 1
+        return ()
+    serving = scene.scale(number).serving
+    return serving if spec.plan.probe.framework in SESSIONLESS else serving[:1]
 
 
 def preview_host(scene: Scene, number: int, cls: EnvironmentClassSpec) -> str:
@@ -254,26 +284,29 @@ def _remove_one(scene: Scene, draft: Draft, number: int) -> bool:
         return False
     slots = scene.slots(number)
     for slot in slots.values():
-        if slot.replicaset is not None:
-            if not slot.replicaset.deleting:
-                draft.actions.append(
-                    Delete(
-                        kind="ReplicaSet",
-                        name=slot.replicaset.name,
-                        uid=slot.replicaset.uid,
-                        resource_version=slot.replicaset.resource_version,
-                        propagation="Orphan",
-                    )
-                )
-            continue
-        draft.actions += [
-            Delete(kind="Pod", name=pod.name, uid=pod.uid, grace_seconds=POD_GRACE)
-            for pod in slot.pods
-            if not pod.deleting
-        ]
-        if not slot.pods and slot.service is not None and not slot.service.deleting:
-            draft.actions.append(Delete(kind="Service", name=slot.service.name, uid=slot.service.uid))
+        end_slot(draft, slot)
     return all(slot.gone for slot in slots.values())
+
+
+def end_slot(draft: Draft, slot: SlotFacts) -> None:
+    """One step of taking a slot apart to which no route leads any more."""
+    if slot.replicaset is not None:
+        if not slot.replicaset.deleting:
+            draft.actions.append(
+                Delete(
+                    kind="ReplicaSet",
+                    name=slot.replicaset.name,
+                    uid=slot.replicaset.uid,
+                    resource_version=slot.replicaset.resource_version,
+                    propagation="Orphan",
+                )
+            )
+        return
+    draft.actions += [
+        Delete(kind="Pod", name=pod.name, uid=pod.uid, grace_seconds=POD_GRACE) for pod in slot.pods if not pod.deleting
+    ]
+    if not slot.pods and slot.service is not None and not slot.service.deleting:
+        draft.actions.append(Delete(kind="Service", name=slot.service.name, uid=slot.service.uid))
 
 
 def delete_route(route: RouteFacts) -> Delete:
