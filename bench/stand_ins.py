@@ -13,7 +13,7 @@ import sys
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.app import main, runtime
 from dataapp_operator.control.background import AppKey
-from dataapp_operator.plan.actions import ObserveGateway, ReadCode, ReadLog, StartCheck, Target
+from dataapp_operator.plan.actions import AskPrometheus, ObserveGateway, Question, ReadCode, ReadLog, StartCheck, Target
 from dataapp_operator.plan.facts import CheckFacts, CodeFacts, FrontFacts, LogFacts, ViewFacts
 
 LATENCY = "BENCH_LATENCY_SECONDS"
@@ -48,6 +48,10 @@ class StandIns:
         """Nothing is open on any pod, and has not been for long."""
         del target
         return FrontFacts(live=0, quiet_for=_QUIET)
+
+    async def query(self, work: AskPrometheus, question: Question) -> tuple[float | None, str]:
+        """No app of this bench asks."""
+        raise NotImplementedError
 
     async def read_code(self, app: AppKey, work: ReadCode, known: CodeFacts | None) -> CodeFacts:
         """No app of this bench has any."""
