@@ -80,7 +80,7 @@ async def test_an_authors_own_query_takes_a_release_back_and_without_visitors_it
         "name": "ratio",
         "prometheus": {"query": RATIO},
         "failWhen": "> 0.05",
-        "minSamples": 3,
+        "minSamples": 15,
         "interval": "1s",
         "failureLimit": 2,
     }
@@ -88,7 +88,7 @@ async def test_an_authors_own_query_takes_a_release_back_and_without_visitors_it
     await asyncio.to_thread(team.wait_released, "app", 1)
     team.release("app", APP, bake="5s", analysis=[own], app=version("v2"))
     message = await asyncio.to_thread(team.wait_message, "app", "until ratio says more")
-    assert "the query gives NaN" in message or "the query finds nothing" in message or "no number yet" in message
+    assert message.endswith(" of 15 samples)")  # the operator's own visits make a few, and then there is nobody
     async with Prober(team.host("app"), rate=10, seconds=60):
         await asyncio.to_thread(team.wait_released, "app", 2)
         assert measured(team, 2, "ratio")["verdict"] == "pass"
