@@ -28,7 +28,7 @@ async def test_a_replica_on_a_cordoned_node_gets_another_one_and_nobody_is_ended
             team.kube.run("uncordon", NODE)
         # The node stays after all: whoever serves goes on, and the one that waited for room is not needed.
         await asyncio.to_thread(
-            eventually, lambda: "scales" not in environment(team.app("app")), what="it is what it was"
+            eventually, lambda: not environment(team.app("app")).get("scales"), what="it is what it was"
         )
         assert (await tab.set_input(4)).total == 12
         assert len(pods(team, 1)) == 1

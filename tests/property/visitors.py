@@ -6,6 +6,7 @@ else that carries the cookie of a pod goes to that very pod, for as long as ther
 
 import re
 
+from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.status import SCALE, EnvironmentStatus
 from dataapp_operator.plan import names, routes
 from tests.property.cluster import Violation, kind_of
@@ -146,8 +147,9 @@ class Visitors(Promises):
         """A release is asked for by its number, beside another that serves, and only as long as it is on its way."""
         env = name.rsplit("-", 2)[1]
         memory = self.status.environment(env)
-        back = memory.intent is not None and memory.intent.switch_to != number
-        if led != {(env, number)} or memory.candidate != number or memory.stable is None or back:
+        intent = memory.intent
+        over = memory.phase == Phase.BAKING or (intent and (intent.switch_to != number or intent.weight is None))
+        if led != {(env, number)} or memory.candidate != number or memory.stable is None or over:
             raise Violation(f"{name} leads whoever asks for r{number} to {sorted(led)}, and it is not on its way")
 
     def _rules_of(self, name: str) -> list[dict]:

@@ -10,7 +10,7 @@ from dataapp_operator.api.dataapp import SESSIONLESS, Drain
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.status import SCALE, EnvironmentStatus
-from dataapp_operator.plan import names, routes, workload
+from dataapp_operator.plan import commands, names, routes, workload
 from dataapp_operator.plan.actions import Delete, Ensure
 from dataapp_operator.plan.facts import ReplicaSetFacts, RouteFacts, SlotFacts
 from dataapp_operator.plan.scene import Draft, Scene
@@ -215,14 +215,19 @@ def _ensure_release_routes(scene: Scene, draft: Draft, number: int, cls: Environ
 
 
 def _asked(scene: Scene, number: int) -> tuple[int, ...]:
-    """The slots for whoever asks for a release by its number: some only while it is on its way.
+    """The slots for whoever asks for a release by its number: some while it is on its way, and others than it serve too.
 
-    Sessions stay with the first, without a pin and whatever pin they bring. When it is released, or taken back, the number
-    means nothing any more.
+    Sessions stay with the first, without a pin and whatever pin they bring. There are some only where anybody has the time
+    to ask: a release with steps, or one that a person has paused. When all visitors come to it, or when it is taken back,
+    its number means nothing any more.
     """
-    memory, spec = scene.memory, scene.spec(number)
-    back = memory.intent is not None and memory.intent.switch_to != number
-    if number != memory.candidate or memory.stable is None or back or spec is None:
+    memory, spec, intent = scene.memory, scene.spec(number), scene.memory.intent
+    over = memory.phase == Phase.BAKING or (
+        intent is not None and (intent.switch_to != number or intent.weight is None)
+    )
+    if number != memory.candidate or memory.stable is None or over or spec is None:
+        return ()
+    if not spec.plan.steps and not commands.paused(scene):
         return ()
     serving = scene.scale(number).serving
     return serving if spec.plan.probe.framework in SESSIONLESS else serving[:1]
