@@ -81,8 +81,9 @@ class Browser:
         await self._client.close()
 
     def cookie(self, prefix: str) -> str | None:
-        """The value of the first cookie whose name starts so; None where there is none."""
-        return next((cookie.value for cookie in self._client.cookie_jar if cookie.key.startswith(prefix)), None)
+        """The value of the first cookie whose name starts so, with the prefix of HTTPS or without; None if there is none."""
+        named = ((cookie.key.removeprefix("__Host-"), cookie.value) for cookie in self._client.cookie_jar)
+        return next((value for name, value in named if name.startswith(prefix)), None)
 
     async def load_page(self, path: str = "/") -> PageLoad:
         """Load a page the way an address bar does. Raises `aiohttp.ClientError` (a status of 400 or more included)."""

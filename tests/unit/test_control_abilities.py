@@ -8,6 +8,7 @@ import pytest
 from dataapp_operator.api.environmentclass import GatewayRef
 from dataapp_operator.control.abilities import BAD_FOR, GOOD_FOR, TURN, UNMARKED_FOR, Abilities
 from dataapp_operator.control.background import Workbench
+from dataapp_operator.control.senses import _door
 from dataapp_operator.plan.actions import ObserveGateway, ProveGateway, Share
 from dataapp_operator.plan.facts import GatewayAbility, GatewayKey, ViewFacts
 from tests.unit.control_rig import APP, GATEWAY_OBJECT, Control, Deaf, dataapp
@@ -203,3 +204,17 @@ def test_an_app_sees_what_is_known_of_the_gateway_as_it_is_now() -> None:
     observed = control.observer.observe(APP, {})
     assert observed is not None
     assert observed.abilities[ref] == GatewayAbility()
+
+
+@pytest.mark.parametrize(
+    ("address", "door"),
+    [
+        ("10.96.0.9:8000", "http://10.96.0.9:8000/"),
+        ("https://10.96.0.9:443", "https://10.96.0.9:443/"),
+        ("gw.example:80", "http://gw.example:80/"),
+        ("fd00::1:8000", "http://[fd00::1]:8000/"),
+        ("https://[fd00::1]:443", "https://[fd00::1]:443/"),
+    ],
+)
+def test_the_door_of_a_gateway_follows_from_its_address(address: str, door: str) -> None:
+    assert _door(address) == door

@@ -79,8 +79,7 @@ async def prove(stand_in: StandIn, *, slots: int = 2, refused: str = "", timeout
     async with client() as visitor:
         return await prove_abilities(
             Release(number=14, slots=told(slots), host=PREVIEW, cookie=COOKIE),
-            address="127.0.0.1",
-            port=stand_in.port,
+            door=f"http://127.0.0.1:{stand_in.port}/",
             refused=refused,
             timeout=timeout,
             client=visitor,
@@ -182,8 +181,7 @@ async def count(stand_in: StandIn, share: int, *, slots: int = 2) -> SharesView:
     async with client() as visitor:
         return await count_shares(
             step(share, old=slots, new=slots),
-            address="127.0.0.1",
-            port=stand_in.port,
+            door=f"http://127.0.0.1:{stand_in.port}/",
             host=HOST,
             plan=57,
             timeout=20,

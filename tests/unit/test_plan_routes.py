@@ -40,13 +40,33 @@ BOTH = pytest.mark.parametrize("matches", [re.search, re.fullmatch], ids=["searc
     ],
 )
 def test_a_pin_is_this_slot_of_this_release_and_no_other(*, matches: Any, header: str, hit: bool, why: str) -> None:
-    assert bool(matches(names.pin_pattern("sales", "prod", 13, 0), header)) is hit, why
+    assert bool(matches(names.pin_pattern("dataapp-sales-prod", 13, 0), header)) is hit, why
 
 
 @BOTH
 @pytest.mark.parametrize(
     ("header", "hit"),
     [
+        ("__Host-dataapp-sales-prod=13.0", True),
+        ("a=b; __Host-dataapp-sales-prod=13.0; c=d", True),
+        ("dataapp-sales-prod=13.0", False),
+        ("x__Host-dataapp-sales-prod=13.0", False),
+        ("__Host-dataapp-sales-prod=13.1", False),
+        ("__Host-dataapp-sales-prod2=13.0", False),
+    ],
+)
+def test_a_pin_over_https_has_a_name_of_its_own(*, matches: Any, header: str, hit: bool) -> None:
+    assert bool(matches(names.pin_pattern(names.cookie("sales", "prod", "secure"), 13, 0), header)) is hit
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("header", "hit"),
+    [
+        ("__Host-dataapp-sales-prod=12.0", True),
+        ("a=b; __Host-dataapp-sales-prod=13.2", True),
+        ("__Host-dataapp-sales-prod=14.0", False),
+        ("x__Host-dataapp-sales-prod=12.0", False),
         ("dataapp-sales-prod=12.0", True),
         ("dataapp-sales-prod=13.7; a=b", True),
         ("a=b;dataapp-sales-prod=13.11", True),
@@ -87,8 +107,8 @@ def weights(
     )
 
 
-def pins(number: int, slots: int = 2, *, asked: int = 0) -> dict[str, Any]:
-    which = {"slots": range(slots), "asked": range(asked)}
+def pins(number: int, slots: int = 2, *, asked: int = 0, cookie: str = "dataapp-sales-prod") -> dict[str, Any]:
+    which = {"slots": range(slots), "asked": range(asked), "cookie": cookie}
     return routes.pins_spec(app="sales", environment="prod", host="h.test", gateway=GW, number=number, **which)
 
 
@@ -271,6 +291,18 @@ def test_a_client_without_cookies_names_the_release_it_means_at_a_step(
     assert reached([both], headers=ASKS) == NEW, "where cookies lead nowhere, this still does"
 
 
+def test_a_class_that_went_over_to_https_keeps_the_sessions_of_before_and_moves_them_with_the_next_page() -> None:
+    """r13 is of the time of plain HTTP, r14 serves over HTTPS."""
+    specs = [weights(14, leaving=(13,)), pins(13), pins(14, cookie="__Host-dataapp-sales-prod")]
+    assert reached(specs, path="/upload", headers=COOKIE13) == OLD0
+    assert reached(specs, headers=COOKIE13 | NAVIGATE) == NEW
+    secure = {"Cookie": "__Host-dataapp-sales-prod=14.1"}
+    assert reached(specs, path="/upload", headers=secure) == {"sales-prod-14-s1"}
+    back = [weights(13, leaving=(14,)), pins(13), pins(14, cookie="__Host-dataapp-sales-prod")]
+    assert reached(back, headers=secure | NAVIGATE) == {"sales-prod-13-s0", "sales-prod-13-s1"}
+    assert reached(back, path="/upload", headers=secure) == {"sales-prod-14-s1"}
+
+
 def test_before_a_switch_nobody_reaches_the_candidate_by_chance() -> None:
     specs = [weights(13), pins(13), pins(14)]
     assert reached(specs) == {"sales-prod-13-s0", "sales-prod-13-s1"}
@@ -335,7 +367,13 @@ def test_only_weights_say_the_plan_and_on_every_rule() -> None:
 
 def test_without_a_listener_every_one_that_matches_is_meant() -> None:
     spec = routes.pins_spec(
-        app="a", environment="b", host="h", gateway=GatewayRef(namespace="n", name="g"), number=1, slots=(0,)
+        app="a",
+        environment="b",
+        host="h",
+        gateway=GatewayRef(namespace="n", name="g"),
+        number=1,
+        slots=(0,),
+        cookie="c",
     )
     assert "sectionName" not in spec["parentRefs"][0]
 

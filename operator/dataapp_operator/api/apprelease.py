@@ -16,6 +16,9 @@ from dataapp_operator.api.dataapp import AppSpec, CanaryStep, Drain, EnvVar, Fra
 IMMUTABLE_RULE = {"rule": "self == oldSelf", "message": "a release is a record: its spec never changes"}
 
 
+CookieKind = Literal["plain", "secure", "embedded"]
+
+
 class ProbePlan(Model):
     """How this release is checked."""
 
@@ -35,6 +38,11 @@ class ReleasePlan(Model):
     pins: bool = Field(
         default=True,
         description="Whether routes lead visitors by their cookie; not where the Gateway does not obey them.",
+    )
+    cookie: CookieKind = Field(
+        default="plain",
+        description="The cookie that keeps a visitor with a replica. plain: over HTTP; secure: over HTTPS only, with the prefix"
+        " __Host-; embedded: like that, and sent inside pages of other sites.",
     )
     bake: Duration
     drain: Drain

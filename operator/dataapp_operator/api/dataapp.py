@@ -217,6 +217,11 @@ class AppSpec(Model):
     resources: Resources = Resources()
     replicas: Replicas = Replicas()
     probe: Probe = Probe()
+    embed: bool = Field(
+        default=False,
+        description="Shown inside pages of other sites: the cookie that keeps a visitor with a replica is sent there, too. Needs"
+        " a class whose urlTemplate begins with https://.",
+    )
 
     @property
     def listens_on(self) -> int:
@@ -231,6 +236,7 @@ class AppOverride(Model):
     resources: Resources | None = None
     replicas: Replicas | None = None
     probe: Probe | None = None
+    embed: bool | None = None
 
 
 class Drain(Model):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from dataapp_operator.checks.gateway import Answer, bracketed, visit
+from dataapp_operator.checks.gateway import Answer, visit
 from dataapp_operator.plan.names import NO_PLAN, PROOF_COOKIE
 
 ASIDE = "_dataapp"
@@ -49,24 +49,22 @@ class Release:
 async def prove_abilities(
     release: Release,
     *,
-    address: str,
-    port: int,
+    door: str,
     refused: str = "",
     timeout: float,  # noqa: ASYNC109 - it ends in a view, not in an exception
     client: aiohttp.ClientSession,
 ) -> AbilityView:
     """Visit until everything works, or for `timeout` seconds; then what the last round saw.
 
-    `address` and `port` are the gateway's. `refused`: it does not accept the route with the cookies, and says why. The
+    `door` is the URL of the gateway's entry page. `refused`: it does not accept the route with the cookies, and says why. The
     client must keep no cookies.
     """
     until = time.monotonic() + timeout
-    url = f"http://{bracketed(address)}:{port}/"
     view = AbilityView(words="nothing was seen yet")
     try:
         async with asyncio.timeout(timeout):
             while True:
-                view = await _round(url, release, refused, client)
+                view = await _round(door, release, refused, client)
                 if view.marks and (view.pins or refused):
                     return view
                 if time.monotonic() + _PAUSE >= until:

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 
@@ -30,8 +31,7 @@ class GatewayView:
 
 async def observe_plan(
     *,
-    address: str,
-    port: int,
+    door: str,
     host: str,
     plan: int,
     releases: Collection[int],
@@ -41,7 +41,7 @@ async def observe_plan(
 ) -> GatewayView:
     """Visit until `needed` answers in a row are of this plan and of one of these releases, or `timeout` seconds have passed.
 
-    `address` and `port` are the gateway's, `host` the app's. An answer counts if its status is below 500. The client
+    `door` is the URL of the gateway's entry page, `host` the app's. An answer counts if its status is below 500. The client
     must keep no cookies.
     """
     started = time.monotonic()
@@ -50,7 +50,7 @@ async def observe_plan(
     try:
         async with asyncio.timeout(timeout):
             while in_a_row < needed:
-                fits, detail = await _visit(f"http://{bracketed(address)}:{port}/", host, plan, releases, client)
+                fits, detail = await _visit(door, host, plan, releases, client)
                 in_a_row = in_a_row + 1 if fits else 0
                 if in_a_row < needed:
                     await asyncio.sleep(_PAUSE)  # the gateway has no event to wait for
@@ -106,8 +106,10 @@ async def visit(url: str, host: str, *, headers: Mapping[str, str], client: aioh
     """
     asked = {"Host": host, "Connection": "close", **headers}
     limits = aiohttp.ClientTimeout(total=_ONE_VISIT)
+    # Whose certificate it is does not matter: nothing is told, and what is believed is only where visitors are sent.
+    safely: dict[str, Any] = {"ssl": False, "server_hostname": host} if url.startswith("https://") else {}
     try:
-        async with client.get(url, headers=asked, allow_redirects=False, timeout=limits) as answer:
+        async with client.get(url, headers=asked, allow_redirects=False, timeout=limits, **safely) as answer:
             found = answer.headers
             cookies = tuple(line.partition(";")[0] for line in found.getall("Set-Cookie", []))
             full = FULL_HEADER in found

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from dataapp_operator.checks.abilities import ASIDE
-from dataapp_operator.checks.gateway import Answer, bracketed, visit
+from dataapp_operator.checks.gateway import Answer, visit
 
 VISITS = 100
 _ENOUGH = 0.9  # of the visits must have been answered by the plan
@@ -44,20 +44,21 @@ class SharesView:
 async def count_shares(
     expected: Sequence[Expected],
     *,
-    address: str,
-    port: int,
+    door: str,
     host: str,
     plan: int,
     timeout: float,  # noqa: ASYNC109 - it ends in a view, not in an exception
     client: aiohttp.ClientSession,
 ) -> SharesView:
-    """Be 100 new visitors of `host`, and as many again if the shares are wrong. The client must keep no cookies."""
-    url = f"http://{bracketed(address)}:{port}/{ASIDE}"
+    """Be 100 new visitors of `host`, and as many again if the shares are wrong. The client must keep no cookies.
+
+    `door` is the URL of the gateway's entry page.
+    """
     view = SharesView(None, None, "no visit has come through")
     try:
         async with asyncio.timeout(timeout):
             for _ in range(2):
-                view = judge(await _count(url, host, plan, client), expected)
+                view = judge(await _count(door + ASIDE, host, plan, client), expected)
                 if view.fits is not False:
                     break
     except TimeoutError:

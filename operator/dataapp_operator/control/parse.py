@@ -197,4 +197,5 @@ def gateway(manifest: Json | None, ref: GatewayRef) -> GatewayFacts:
     if chosen is None or not addresses:
         words = "the Gateway has no address yet" if chosen else f"the Gateway has no listener {ref.section_name!r}"
         return GatewayFacts(**known, words=words)
-    return GatewayFacts(**known, address=f"{addresses[0]['value']}:{chosen['port']}")
+    scheme = "https://" if chosen.get("protocol") == "HTTPS" else ""
+    return GatewayFacts(**known, address=f"{scheme}{addresses[0]['value']}:{chosen['port']}")

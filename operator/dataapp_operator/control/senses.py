@@ -95,10 +95,8 @@ class ClusterSenses:
 
     async def look(self, work: ObserveGateway) -> ViewFacts:
         """Visit the app through its gateway; where it is wanted, often enough to see how new visits are shared out."""
-        address, port = _split(work.address)
         view = await observe_plan(
-            address=address,
-            port=port,
+            door=_door(work.address),
             host=work.host,
             plan=work.plan,
             releases=work.among or (work.number,),
@@ -110,8 +108,7 @@ class ClusterSenses:
             return facts
         shares = await count_shares(
             [Expected(share.number, share.weight, share.slots) for share in work.weigh],
-            address=address,
-            port=port,
+            door=_door(work.address),
             host=work.host,
             plan=work.plan,
             timeout=COUNT_TIMEOUT,
@@ -121,11 +118,9 @@ class ClusterSenses:
 
     async def prove(self, work: ProveGateway) -> GatewayAbility:
         """What a Gateway does with cookies and headers."""
-        address, port = _split(work.address)
         view = await prove_abilities(
             Release(number=work.number, slots=work.slots, host=work.host, cookie=work.cookie),
-            address=address,
-            port=port,
+            door=_door(work.address),
             refused=work.refused,
             timeout=LOOK_TIMEOUT,
             client=self._client,
@@ -169,7 +164,8 @@ class ClusterSenses:
         return answer.value, answer.trouble
 
 
-def _split(address: str) -> tuple[str, int]:
-    """Host and port of an address."""
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)
+def _door(address: str) -> str:
+    """The URL of a Gateway's entry page, from its address as facts have it."""
+    scheme, found, rest = address.rpartition("://")
+    host, _, port = rest.rpartition(":")
+    return f"{scheme if found else 'http'}://{bracketed(host.strip('[]'))}:{port}/"

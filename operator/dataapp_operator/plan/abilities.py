@@ -10,7 +10,7 @@ from datetime import timedelta
 from dataapp_operator.api.base import instant
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.reasons import Reason
-from dataapp_operator.plan import names, routes, upkeep, words
+from dataapp_operator.plan import cookies, names, routes, upkeep, words
 from dataapp_operator.plan.actions import ProveGateway, Share
 from dataapp_operator.plan.facts import GatewayAbility, GatewayFacts, GatewayKey, RouteFacts
 from dataapp_operator.plan.scene import Draft, Scene
@@ -131,7 +131,7 @@ def _prove(scene: Scene, draft: Draft, number: int) -> None:
             environment=scene.env,
             number=number,
             slots=slots,
-            cookie=names.cookie(scene.app, scene.env),
+            cookie=cookies.name(scene, number),
             host=host,
             address=address or "",
             ready=bool(written and answered and address),

@@ -4,7 +4,7 @@ from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.base import seconds
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Artefact
-from dataapp_operator.plan import abilities, desired, endings, limits, promotion
+from dataapp_operator.plan import abilities, cookies, desired, endings, limits, promotion
 from dataapp_operator.plan.actions import CreateRelease
 from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene
 from dataapp_operator.plan.wishes import Wish, wish_for
@@ -47,6 +47,10 @@ def choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
             f"{', '.join(unmeasurable)}: the EnvironmentClass {scene.environment.of_class} names no Prometheus to ask. Ask the"
             " platform team to set spec.prometheus there, or leave the metric out",
         )
+        draft.wake_in(LOOK_AGAIN)
+        return
+    if wish.here(scene.environment).embed and not cookies.is_https(scene.cls):
+        draft.stall(Reason.EMBED_NEEDS_HTTPS, cookies.why_not_embedded(scene.environment.of_class))
         draft.wake_in(LOOK_AGAIN)
         return
     if scene.observed.suspended:
@@ -92,7 +96,9 @@ def once_more(scene: Scene, draft: Draft, spec: AppReleaseSpec, cause: str) -> b
     if _in_the_way(scene, draft, desired.content(spec)):
         return False
     slots = spec.plan.slots if limits.is_one_replica(spec) else _serving(scene) or spec.plan.slots
-    again = spec.model_copy(update={"cause": cause, "plan": spec.plan.model_copy(update={"slots": slots})})
+    cookie = cookies.kind(scene, embed=spec.plan.cookie == "embedded")
+    plan = spec.plan.model_copy(update={"slots": slots, "cookie": cookie})
+    again = spec.model_copy(update={"cause": cause, "plan": plan})
     made = (known for n, known in _made(scene).items() if limits.same(known, _numbered(again, n)))
     _begin(scene, draft, next(made, None) or limits.limit(scene, _numbered(again, draft.last_number + 1)))
     return True
@@ -180,12 +186,9 @@ def _serving(scene: Scene) -> int | None:
 
 def _spec_for(scene: Scene, wish: Wish, *, last_number: int) -> AppReleaseSpec:
     """The frozen spec of the new release, with its number: the one it has in the environment before, or the next."""
-    assert scene.environment is not None  # noqa: S101 - the caller looked
-    slots = _serving(scene)
-    observed = scene.observed
-    own = {number: record.spec for (env, number), record in observed.releases.items() if env == scene.env}
+    own = {number: record.spec for (env, number), record in scene.observed.releases.items() if env == scene.env}
     if wish.number is not None:
-        spec = desired.release_spec(scene.app, wish, scene.environment, number=wish.number, slots=slots)
+        spec = _wanted(scene, wish, wish.number)
         taken = desired.content(scene.memory.artefact(wish.number)) not in {None, desired.content(spec)} or _ended(
             scene, wish.number
         )
@@ -193,12 +196,15 @@ def _spec_for(scene: Scene, wish: Wish, *, last_number: int) -> AppReleaseSpec:
         fits = limits.same(known, spec) and limits.fits(scene, known)
         if fits and wish.number >= max(own, default=0) and not taken:
             return known
-    for number, known in _made(scene).items():
-        spec = desired.release_spec(scene.app, wish, scene.environment, number=number, slots=slots)
-        if limits.same(known, spec):
-            return known
-    spec = desired.release_spec(scene.app, wish, scene.environment, number=last_number + 1, slots=slots)
-    return limits.limit(scene, spec)
+    made = (known for number, known in _made(scene).items() if limits.same(known, _wanted(scene, wish, number)))
+    return next(made, None) or limits.limit(scene, _wanted(scene, wish, last_number + 1))
+
+
+def _wanted(scene: Scene, wish: Wish, number: int) -> AppReleaseSpec:
+    """What a release of a wish would be here and now, under this number."""
+    assert scene.environment is not None  # noqa: S101 - the caller looked
+    cookie = cookies.kind(scene, embed=wish.here(scene.environment).embed)
+    return desired.release_spec(scene.app, wish, scene.environment, number=number, slots=_serving(scene), cookie=cookie)
 
 
 def _ended(scene: Scene, number: int) -> bool:

@@ -117,7 +117,7 @@ class RouteFacts(ObjectFacts):
 
 @dataclass(frozen=True, slots=True)
 class GatewayFacts:
-    """A Gateway: where it can be reached (host:port), or in words why that is not known."""
+    """A Gateway: where it can be reached (host:port, behind https:// with TLS), or in words why that is not known."""
 
     exists: bool
     address: str | None = None

@@ -80,12 +80,16 @@ def pins_spec(
     gateway: GatewayRef,
     number: int,
     slots: Sequence[int],
+    cookie: str,
     asked: Sequence[int] = (),
 ) -> Json:
-    """Each slot's cookie leads to that slot. ``asked``: the slots for whoever asks for this release by its number."""
+    """Each slot's cookie leads to that slot.
+
+    ``cookie``: its name; ``asked``: the slots for whoever asks for this release by its number.
+    """
     rules = []
     for index in slots:
-        pin = _cookie(names.pin_pattern(app, environment, number, index))
+        pin = _cookie(names.pin_pattern(cookie, number, index))
         rules.append(
             {
                 "matches": [{**_ANY_PATH, "headers": [pin]}],

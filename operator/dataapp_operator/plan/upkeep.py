@@ -10,7 +10,7 @@ from dataapp_operator.api.dataapp import SESSIONLESS, Drain
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.status import SCALE, EnvironmentStatus
-from dataapp_operator.plan import commands, names, routes, workload
+from dataapp_operator.plan import commands, cookies, names, routes, workload
 from dataapp_operator.plan.actions import Delete, Ensure
 from dataapp_operator.plan.facts import ReplicaSetFacts, RouteFacts, SlotFacts
 from dataapp_operator.plan.scene import Draft, Scene
@@ -200,6 +200,7 @@ def _ensure_release_routes(scene: Scene, draft: Draft, number: int, cls: Environ
             gateway=cls.gateway,
             number=number,
             slots=pinned,
+            cookie=cookies.name(scene, number),
             asked=_asked(scene, number) if len(pinned) < MOST_RULES else (),
         )
         ensure_route(scene, draft, names.release(scene.app, scene.env, number), labels, pins)
