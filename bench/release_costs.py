@@ -17,6 +17,9 @@ from tests.harness.audit import Call, by_kind
 SECONDS, CALLS = 18.0, 12.0
 """Of 200 releases at once: half of the time that Argo Rollouts takes for it, and fewer calls (13.8) than it needs."""
 
+_NOTICED = 0.1
+"""The share of the machine's work that may be somebody else's without a word."""
+
 
 @dataclass(frozen=True)
 class Costs:
@@ -38,6 +41,8 @@ class Costs:
     """All calls to the API server until everything was released, by user."""
     cpu: Mapping[str, float] = field(default_factory=dict)
     """Processor seconds until everything was released, by program."""
+    busy: float = 0.0
+    """Processor seconds of the whole machine in that time."""
     peak_mib: float = 0.0
     floor: float = 0.0
     """Until as many new Deployments of as many replicas were available."""
@@ -45,6 +50,11 @@ class Costs:
     def at(self, stage: str) -> list[float]:
         """When each app that came to a stage did so."""
         return [at for marks in self.marks.values() if (at := reached(dict(marks), stage)) is not None]
+
+    @property
+    def others(self) -> float:
+        """Processor seconds that somebody else took meanwhile."""
+        return max(0.0, self.busy - sum(self.cpu.values()))
 
     @property
     def seconds(self) -> float:
@@ -85,6 +95,7 @@ def details(costs: Costs) -> dict[str, Any]:
         "passesARelease": {word: round(n / costs.apps, 2) for word, n in costs.passes.items()},
         "callsOfAll": dict(costs.callers),
         "cpuSeconds": dict(costs.cpu),
+        "cpuSecondsOfOthers": round(costs.others, 1),
         "operatorPeakMiB": costs.peak_mib,
     }  # fmt: skip
 
@@ -99,6 +110,16 @@ def words(costs: Costs) -> list[str]:
         f"the last app came to: {until}",
         f"calls a release: {calls}",
         f"processor time until all were released: {used}; the operator's memory: {costs.peak_mib:g} MiB at most",
+        *_not_alone(costs),
+    ]
+
+
+def _not_alone(costs: Costs) -> list[str]:
+    """A warning, in case."""
+    if costs.others <= _NOTICED * costs.busy:
+        return []
+    return [
+        f"not alone on the machine: others took {costs.others:.0f} of {costs.busy:.0f} s of processor time meanwhile"
     ]
 
 

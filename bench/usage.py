@@ -26,6 +26,12 @@ def spent(before: dict[int, tuple[str, float]], after: dict[int, tuple[str, floa
     return {pid: round(after[pid][1] - seconds, 2) for pid, (_, seconds) in before.items() if pid in after}
 
 
+def busy_seconds() -> float:
+    """Processor seconds that the whole machine has worked since it was started, over all its processors."""
+    user, nice, system, _idle, _waiting, irq, softirq = Path("/proc/stat").read_text().split(maxsplit=8)[1:8]
+    return sum(map(int, (user, nice, system, irq, softirq))) / _TICKS
+
+
 def peak_memory_mib(pid: int) -> float:
     """The most memory (RSS) that a process ever had, in MiB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()

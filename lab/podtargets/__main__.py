@@ -109,7 +109,7 @@ class Watched(threading.Thread):
                 self._follow()
             except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
                 print(f"the pods are asked for again: {error!r}", flush=True)
-                time.sleep(_PAUSE)
+            time.sleep(_PAUSE)
 
     def _follow(self) -> None:
         with closing(self._connection()) as connection:

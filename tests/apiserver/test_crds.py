@@ -109,7 +109,7 @@ APP_REFUSALS = {
     ),
     "another strategy": (
         "environments",
-        [{"name": "test", "release": {"strategy": "canary"}}],
+        [{"name": "test", "release": {"strategy": "bigBang"}}],
         "spec.environments[0].release.strategy",
         'supported values: "blueGreen"',
     ),

@@ -111,6 +111,14 @@ MUTANTS = (
     ),
     Mutant(
         9,
+        GUARD,
+        "upkeep.py",
+        old="    if number != memory.candidate or memory.stable is None or over or spec is None:\n",
+        new="    if memory.stable is None or spec is None:\n",
+        why="Whoever asks by its number for a release that was taken back, or has left, still gets it.",
+    ),
+    Mutant(
+        9,
         SWAPPED,
         "routes.py",
         old='                "backendRefs": [_backend(names.slot(app, environment, number, index), 1)],\n',

@@ -75,6 +75,25 @@ def test_a_gateway_that_was_mended_gets_the_whole_release_again(pins: str) -> No
     assert told(world, "Limited") is None
 
 
+@BLIND
+@pytest.mark.parametrize("operator", ["goes on", "begins anew"])
+@pytest.mark.parametrize("mended", [True, False])
+def test_one_that_is_restarted_gets_what_the_gateway_does_by_then(pins: str, operator: str, *, mended: bool) -> None:
+    world = behind(pins=pins, slots=2)
+    world.settle()
+    if operator == "begins anew":
+        world.die()
+    if mended:
+        world.pins = "led"
+        world.gateway_generation += 1
+    world.commands["restart"] = "env0=2"
+    world.settle()
+    memory = world.status.environment("env0")
+    assert memory.stable > 2
+    assert plan_of(world, memory.stable).slots == (2 if mended else 1)
+    assert (told(world, "Limited") is None) is mended
+
+
 def test_one_replica_with_all_at_once_is_what_many_apps_are_anyway_and_they_are_told_too() -> None:
     world = behind(pins="not led", slots=1)
     world.settle()

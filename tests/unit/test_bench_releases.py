@@ -14,7 +14,7 @@ from bench import fleet
 from bench.fleet import RELEASED, SETTLED, STAGES, Fleet, of_deployment, of_release, percentiles, reached
 from bench.many_apps import Asked, app, change_all, deployment
 from bench.release_costs import Costs, details, judge, words
-from bench.usage import cpu_seconds, peak_memory_mib, spent
+from bench.usage import busy_seconds, cpu_seconds, peak_memory_mib, spent
 from dataapp_operator.api.dataapp import DataAppSpec
 from tests.harness.audit import AuditLog, Call
 from tests.harness.cluster import ROOT
@@ -115,6 +115,12 @@ def test_a_clean_run_holds_and_tells_what_it_has_cost() -> None:
     assert "11.5 patch dataapps/status" in words(CLEAN)[1]
 
 
+def test_who_was_not_alone_on_the_machine_is_told_so() -> None:
+    assert not any("not alone" in line for line in words(replace(CLEAN, busy=3.2)))
+    assert "others took 1 of 4 s" in words(replace(CLEAN, busy=4.0))[-1]
+    assert details(replace(CLEAN, busy=4.0))["cpuSecondsOfOthers"] == 1.0
+
+
 def test_a_slow_app_a_call_too_many_and_one_that_never_came_are_each_seen() -> None:
     slow = replace(CLEAN, marks=CLEAN.marks | {"app-001": MARKS | {RELEASED: 18.2}})
     assert not_met(slow) == ["2 releases at once, all Released"]
@@ -169,7 +175,8 @@ def test_fake_pods_take_a_second_and_have_every_container_started() -> None:
 def test_the_processor_time_of_a_child_is_seen() -> None:
     argv = ["sh", "-c", "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo done; read line"]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        before = {child.pid: ("sh", 0.0)}
+        before, busy = {child.pid: ("sh", 0.0)}, busy_seconds()
+        assert busy > 0
         assert child.stdout is not None
         child.stdout.readline()
         after = cpu_seconds()

@@ -108,12 +108,11 @@ def _is_known(ability: GatewayAbility) -> bool:
 
 def _prove(scene: Scene, draft: Draft, number: int) -> None:
     """Ask: first the route, then the visits. One app asks for all that use the Gateway; the others wait for what it finds."""
-    cls, spec = scene.cls, scene.spec(number)
+    cls, spec, serving = scene.cls, scene.spec(number), scene.scale(number).serving
     draft.wake_in(ASK_AGAIN)
-    if cls is None or spec is None:
+    if cls is None or spec is None or not serving:
         return
     host, route = upkeep.preview_host(scene, number, cls), _preview(scene, number)
-    serving = scene.scale(number).serving
     slots = tuple(sorted({serving[0], serving[-1]}))
     written, proof = False, None
     if not of(scene).elsewhere:

@@ -4,7 +4,7 @@ from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.base import seconds
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Artefact
-from dataapp_operator.plan import abilities, cookies, desired, endings, limits, promotion
+from dataapp_operator.plan import abilities, cookies, desired, endings, limits, promotion, scaling
 from dataapp_operator.plan.actions import CreateRelease
 from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene
 from dataapp_operator.plan.wishes import Wish, wish_for
@@ -95,10 +95,12 @@ def once_more(scene: Scene, draft: Draft, spec: AppReleaseSpec, cause: str) -> b
     """Begin what another release was, as a new one; False: something must go first, and it is told what."""
     if _in_the_way(scene, draft, desired.content(spec)):
         return False
-    slots = spec.plan.slots if limits.is_one_replica(spec) else _serving(scene) or spec.plan.slots
+    slots = _serving(scene) or spec.plan.slots
+    if spec.limited is not None:  # its Gateway may do everything by now
+        slots = max(slots, scaling.replicas(scene).min)
     cookie = cookies.kind(scene, embed=spec.plan.cookie == "embedded")
-    plan = spec.plan.model_copy(update={"slots": slots, "cookie": cookie})
-    again = spec.model_copy(update={"cause": cause, "plan": plan})
+    plan = spec.plan.model_copy(update={"slots": slots, "cookie": cookie, "pins": True})
+    again = spec.model_copy(update={"cause": cause, "limited": None, "plan": plan})
     made = (known for n, known in _made(scene).items() if limits.same(known, _numbered(again, n)))
     _begin(scene, draft, next(made, None) or limits.limit(scene, _numbered(again, draft.last_number + 1)))
     return True

@@ -219,7 +219,11 @@ def _because(scene: Scene, number: int) -> str:
 def _moves(memory: EnvironmentStatus) -> bool:
     if memory.candidate is not None:
         return True
-    return memory.waiting_for is not None and memory.waiting_for.reason in {Reason.EARLIER_ENVIRONMENT, Reason.STARTING}
+    return memory.waiting_for is not None and memory.waiting_for.reason in {
+        Reason.EARLIER_ENVIRONMENT,
+        Reason.STARTING,
+        Reason.PROVING_GATEWAY,
+    }
 
 
 def _nothing_to_wait_for(pairs: Sequence[tuple[Scene, Draft]]) -> tuple[Reason, str] | None:
