@@ -125,7 +125,20 @@ def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None)
     if scene.memory.intent is not None and not able:
         # Weight only for a release that can take it: it lost a slot (or its pins) since the switch was decided. Wait.
         return known is not None and known.spec == wanted
+    if known is not None and _answers(scene, known.spec) and not _answers(scene, wanted):
+        return False  # whoever was to take over has gone meanwhile: visitors stay where somebody answers
     return ensure_route(scene, draft, name, names.labels(scene.app, scene.env), wanted)
+
+
+def _answers(scene: Scene, spec: dict[str, object]) -> bool:
+    """Whether one of the slots that a weights route leads to is ready."""
+    led = routes.backends_of(spec)
+    return any(
+        slot.service is not None and slot.service.name in led and slot.ready
+        for (env, _), slots in scene.observed.slots.items()
+        if env == scene.env
+        for slot in slots.values()
+    )
 
 
 def _receiving(scene: Scene, number: int, known: RouteFacts | None) -> tuple[int, ...]:
