@@ -43,7 +43,7 @@ def ended(scene: Scene, number: int, *, phase: Phase, reason: Reason, message: s
             if had_visitors
             else _checks(before.checks, check),
             "log": lines[-20:] or before.log,
-            "timeline": _timeline(before, phase, scene),
+            "timeline": _timeline(before, phase, scene, number),
         }
     )
 
@@ -84,7 +84,7 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
         else before.slots  # being taken apart: what it was is of more interest than each step
         if leaving
         else tuple(SlotStatus(name=label, ready=slot.ready) for label, slot in scene.needed(number).items()),
-        "timeline": _timeline(before, phase, scene),
+        "timeline": _timeline(before, phase, scene, number),
     }
     if removed:
         update["preview_url"] = None
@@ -221,10 +221,27 @@ def _measured(
     return tuple(checks.values())[:16]
 
 
-def _timeline(before: AppReleaseStatus, phase: str, scene: Scene) -> tuple[TimelineEntry, ...]:
-    if before.timeline and before.timeline[-1].phase == phase:
-        return before.timeline
-    return (*before.timeline, TimelineEntry(phase=str(phase), at=timestamp(scene.now)))[-MAX_TIMELINE:]
+def _timeline(before: AppReleaseStatus, phase: str, scene: Scene, number: int) -> tuple[TimelineEntry, ...]:
+    known = before.timeline or _begin(scene, number)
+    if known and known[-1].phase == phase:
+        return known
+    return (*known, TimelineEntry(phase=str(phase), at=timestamp(scene.now)))[-MAX_TIMELINE:]
+
+
+def _begin(scene: Scene, number: int) -> tuple[TimelineEntry, ...]:
+    """What the memory tells of a release whose record is still empty.
+
+    The record is created in the pass that begins the release and is written to in the next. An operator that dies
+    between the two, or finds its pods ready at once, is in another phase by then: the story begins all the same where
+    the release began.
+    """
+    memory = scene.memory
+    if number != memory.candidate or memory.phase_since is None:
+        return ()
+    first = TimelineEntry(phase=str(Phase.DEPLOYING), at=memory.phase_since)
+    if memory.phase == Phase.DEPLOYING:
+        return (first,)
+    return (first, TimelineEntry(phase=str(memory.phase), at=memory.phase_since))
 
 
 def _until(message: str, until: str | None) -> str:
