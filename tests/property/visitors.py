@@ -130,7 +130,10 @@ class Visitors(Promises):
             raise Violation(f"{name} shares visitors out among {sorted(backends)}, and their cookies lead nowhere")
 
     def _check_pins(self, name: str, new: dict) -> None:
-        """The cookie of a pod leads to that pod and to no other; whoever asks for a release on its way gets that one."""
+        """The cookie of a pod leads to that pod, and only while it does not answer to another one of its release.
+
+        Whoever asks for a release on its way gets that one.
+        """
         for rule in new["rules"]:
             asked = self._asked_for(rule)
             if asked is not None:
@@ -139,8 +142,10 @@ class Visitors(Promises):
             for match in rule["matches"]:
                 for header in match.get("headers", ()):
                     number, index = re.search(r"=(\d+)\\\.(\d+)", header["value"]).groups()
-                    led = [self._slot_of(backend["name"])[1:] for backend in rule["backendRefs"]]
-                    if led != [(int(number), f"s{index}")]:
+                    led = [self._slot_of(backend["name"]) for backend in rule["backendRefs"]]
+                    own = (led[0][0], int(number), f"s{index}")
+                    round_it = not self._slot_ready(own) and self._slot_ready(led[0]) and led[0][1] == int(number)
+                    if led != [own] and not (round_it and len(led) == 1):
                         raise Violation(f"{name} leads whoever has r{number}, slot {index} open to {led}")
 
     def _check_asked(self, name: str, number: int, led: set[tuple[str, int]]) -> None:

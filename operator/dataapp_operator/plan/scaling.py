@@ -13,7 +13,7 @@ from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.dataapp import MAX_SLOTS, Replicas
 from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.status import LeavingSlot, Scale
-from dataapp_operator.plan import health, limits, names, upkeep
+from dataapp_operator.plan import health, limits, names, routes, upkeep
 from dataapp_operator.plan.actions import AskFronts
 from dataapp_operator.plan.health import Outlook
 from dataapp_operator.plan.scene import Draft, Scene
@@ -74,9 +74,9 @@ def advance(scene: Scene, draft: Draft) -> None:
 
 def remove(scene: Scene, draft: Draft) -> None:
     """Take slots apart that have been on the list of removals since an earlier pass, and that no route leads to."""
-    routes = scene.observed.routes.values()
-    named = [_services(route.spec) for route in routes]
-    answered = all(route.accepted is not None for route in routes)  # the gateway has read what is written now
+    there = scene.observed.routes.values()
+    named = [routes.services_of(route.spec) for route in there]
+    answered = all(route.accepted is not None for route in there)  # the gateway has read what is written now
     for scale in scene.memory.scales:
         if scale.release in scene.memory.removing:
             continue
@@ -86,12 +86,6 @@ def remove(scene: Scene, draft: Draft) -> None:
                 draft.wake_in(SOON)
             elif not any(service in services for services in named):
                 upkeep.end_slot(draft, scene.slot(scale.release, index))
-
-
-def _services(spec: dict[str, object]) -> set[str]:
-    rules = spec.get("rules") or []
-    assert isinstance(rules, list)  # noqa: S101 - the API server keeps to its schema
-    return {backend["name"] for rule in rules for backend in rule.get("backendRefs") or []}
 
 
 def _settled(scene: Scene, draft: Draft, scale: Scale, *, serves: bool = True, joins: bool = True) -> Scale:

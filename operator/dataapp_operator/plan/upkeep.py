@@ -10,7 +10,7 @@ from dataapp_operator.api.dataapp import SESSIONLESS, Drain
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.status import SCALE, EnvironmentStatus
-from dataapp_operator.plan import commands, cookies, names, routes, workload
+from dataapp_operator.plan import commands, cookies, detours, names, routes, workload
 from dataapp_operator.plan.actions import Delete, Ensure
 from dataapp_operator.plan.facts import ReplicaSetFacts, RouteFacts, SlotFacts
 from dataapp_operator.plan.scene import Draft, Scene
@@ -115,7 +115,7 @@ def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None)
         host=scene.host,
         gateway=cls.gateway,
         shares=wanted_shares,
-        slots={number: _receiving(scene, number, known) for number in wanted_shares},
+        slots={number: _receiving(scene, draft, number, known) for number in wanted_shares},
         leaving_slots=[(number, index) for number, index in leaving_slots(scene.memory) if _leads(scene, number)],
         leaving={number for number in leaving(scene.memory) if _leads(scene, number)},
         plan=scene.memory.intent.plan if scene.memory.intent else scene.memory.plan,
@@ -141,9 +141,10 @@ def _answers(scene: Scene, spec: dict[str, object]) -> bool:
     )
 
 
-def _receiving(scene: Scene, number: int, known: RouteFacts | None) -> tuple[int, ...]:
-    """The slots that share a release's new visits: those that serve; one that is away is not added, and not taken out."""
-    serving = scene.scale(number).serving
+def _receiving(scene: Scene, draft: Draft, number: int, known: RouteFacts | None) -> tuple[int, ...]:
+    """The slots that share a release's new visits: those that serve; what is away is gone round as long as another answers."""
+    away = detours.away(scene, draft, number)
+    serving = tuple(index for index in scene.scale(number).serving if index not in away)
     there = routes.backends_of(known.spec) if known is not None else {}
     names_ = {index: names.slot(scene.app, scene.env, number, index) for index in serving}
     if not any(name in there for name in names_.values()):
@@ -206,6 +207,8 @@ def _ensure_release_routes(scene: Scene, draft: Draft, number: int, cls: Environ
     serving, pinned = scene.scale(number).serving, scene.pinned(number)
     labels = names.labels(scene.app, scene.env, number)
     if _leads(scene, number):
+        away = detours.away(scene, draft, number)
+        asked = tuple(index for index in _asked(scene, number) if index not in away)
         pins = routes.pins_spec(
             app=scene.app,
             environment=scene.env,
@@ -214,7 +217,8 @@ def _ensure_release_routes(scene: Scene, draft: Draft, number: int, cls: Environ
             number=number,
             slots=pinned,
             cookie=cookies.name(scene, number),
-            asked=_asked(scene, number) if len(pinned) < MOST_RULES else (),
+            asked=asked if len(pinned) < MOST_RULES else (),
+            round_them=detours.round_them(scene, number, away),
         )
         ensure_route(scene, draft, names.release(scene.app, scene.env, number), labels, pins)
     preview = routes.preview_spec(
