@@ -109,9 +109,15 @@ APP_REFUSALS = {
     ),
     "another strategy": (
         "environments",
-        [{"name": "test", "release": {"strategy": "canary"}}],
+        [{"name": "test", "release": {"strategy": "rolling"}}],
         "spec.environments[0].release.strategy",
-        'supported values: "blueGreen"',
+        'supported values: "blueGreen", "canary"',
+    ),
+    "a hold of a canary": (
+        "environments",
+        [{"name": "test", "release": {"strategy": "canary", "blueGreen": {"hold": "10m"}}}],
+        "spec.environments[0].release",
+        "blueGreen.hold is for strategy: blueGreen; leave it out",
     ),
 }
 CLASS_REFUSALS = {

@@ -38,6 +38,22 @@ MUTANTS = (
     ),
     Mutant(
         6,
+        GUARD,
+        "holding.py",
+        old="    if until is None or scene.now >= until:\n",
+        new="    if until is not None:\n",
+        why="Nobody gets the time to look at a release before it is switched to.",
+    ),
+    Mutant(
+        6,
+        PLANNED,
+        "holding.py",
+        old="    if scene.memory.hold_until is None:\n",
+        new="    if scene.memory.hold_until is None or scene.now < instant(scene.memory.hold_until):\n",
+        why="Each pass plans the hold anew and none keeps the one that was persisted.",
+    ),
+    Mutant(
+        6,
         SWAPPED,
         "canary.py",
         old="len(spec.plan.steps) if at_once else index + 1, within=within)\n",
@@ -111,10 +127,8 @@ MUTANTS = (
         7,
         PLANNED,
         "phases.py",
-        old="    deadline = instant(scene.memory.deadline) if scene.memory.deadline else scene.now\n"
-        "    if scene.now >= deadline and check.verdict is None",
-        new="    deadline = scene.now + timedelta(seconds=CHECK_DEADLINE)\n"
-        "    if scene.now >= deadline and check.verdict is None",
+        old="    if deadline is None or (scene.now >= deadline and unseen):\n",
+        new="    if deadline is None or scene.now < deadline or unseen:\n",
         why="Each pass plans a new deadline and none keeps the one that was persisted: it never comes.",
     ),
     Mutant(

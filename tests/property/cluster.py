@@ -44,6 +44,12 @@ STEPS = (
     {"weight": 70, "hold": "0s"},
 )
 """The steps of a canary here."""
+HOWS = {
+    "at once": {},
+    "canary": {"strategy": "canary", "canary": {"steps": list(STEPS)}},
+    "held": {"blueGreen": {"hold": "20s"}},
+}
+"""Ways in which a release comes to its visitors."""
 
 
 def spec(
@@ -54,16 +60,19 @@ def spec(
     warm: int = 0,
     manual: bool = False,
     canary: bool = False,
+    how: str = "at once",
 ) -> DataAppSpec:
-    """A DataApp of one framework with short times. ``manual``: a person promotes to all environments but the first."""
+    """A DataApp of one framework with short times. ``manual``: a person promotes to all environments but the first.
+
+    ``how``: one of :data:`HOWS`; ``canary`` is short for that one.
+    """
     promotion = {"promotion": {"mode": "manual"}} if manual else {}
     policy = {
         "bake": "30s",
         "drain": {"max": "10m", "emptyFor": "20s"},
         "keepWarm": {"releases": warm, "for": "5m"},
     }
-    if canary:
-        policy |= {"strategy": "canary", "canary": {"steps": list(STEPS)}}
+    policy |= HOWS["canary" if canary else how]
     return DataAppSpec.model_validate(
         {
             "image": image_name,

@@ -1,6 +1,7 @@
 """What is persisted of the app: each word of status is checked against what people could see at that moment."""
 
 import re
+from dataclasses import dataclass
 
 from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.status import DataAppStatus
@@ -10,6 +11,7 @@ from tests.property.departures import Departures
 from tests.property.steps import Steps
 
 
+@dataclass
 class Memory(Steps, Departures):
     """Writes to DataApp.status."""
 

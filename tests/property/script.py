@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from dataapp_operator.api.reasons import Phase
 from dataapp_operator.plan.commands import ABORT, COMMANDS, RESTART, ROLLBACK
+from tests.property.cluster import HOWS
 from tests.property.world import KINDS, World, fresh, image
 
 # Records are not in it: without one, what is missing cannot be made again (tests/unit/test_plan_record.py has each phase).
@@ -75,27 +76,29 @@ SCRIPTS = st.builds(
     ),
     st.sampled_from(_ENDS),
 )
-Way = tuple[int, int, int, bool, bool]
-WAYS = st.tuples(st.integers(1, 2), st.integers(1, 3), st.sampled_from([0, 1, 1, 2]), st.booleans(), st.booleans())
-"""Environments, slots, releases kept warm, whether a person promotes to the second environment, and steps on the way."""
+Way = tuple[int, int, int, bool, str]
+WAYS = st.tuples(
+    st.integers(1, 2), st.integers(1, 3), st.sampled_from([0, 1, 1, 2]), st.booleans(), st.sampled_from(sorted(HOWS))
+)
+"""Environments, slots, releases kept warm, whether a person promotes to the second environment, and how releases come."""
 PLACES = (
-    *("stepping", "aborted", "gone back", "restarted", "paused", "suspended"),
+    *("stepping", "held", "aborted", "gone back", "restarted", "paused", "suspended"),
     *("baking", "rolled back", "warm", "returning", "removing", "deleting with stable"),
 )
 """Where it is interesting: a script that seldom comes there proves little."""
 
 
 @functools.cache
-def _begun(environments: int, slots: int, warm: int, *, manual: bool, canary: bool) -> World:
-    world = fresh(environments=environments, slots=slots, warm=warm, manual=manual, canary=canary)
+def _begun(environments: int, slots: int, warm: int, *, manual: bool, how: str) -> World:
+    world = fresh(environments=environments, slots=slots, warm=warm, manual=manual, how=how)
     world.settle()
     return world
 
 
 def begin(way: Way) -> World:
     """A world whose first release serves."""
-    environments, slots, warm, manual, canary = way
-    return copy.deepcopy(_begun(environments, slots, warm, manual=manual, canary=canary))
+    environments, slots, warm, manual, how = way
+    return copy.deepcopy(_begun(environments, slots, warm, manual=manual, how=how))
 
 
 def play(world: World, script: list[tuple[str, object]]) -> tuple[list[str], set[str]]:
@@ -125,6 +128,8 @@ def places(world: World) -> Iterator[str]:
     for env in world.status.environments:
         if env.phase == Phase.RELEASING and env.intent is None:
             yield "stepping"
+        if env.hold_until is not None:
+            yield "held"
         if any("going back" in answer.message for answer in env.answers):
             yield "gone back"
         if env.waiting_for is not None and env.waiting_for.reason in {"Paused", "Suspended"}:

@@ -148,9 +148,12 @@ def fresh(
     warm: int = 0,
     manual: bool = False,
     canary: bool = False,
+    how: str = "at once",
 ) -> World:
     """A world with one new app."""
-    wanted = spec(image(kind, 1), environments=environments, slots=slots, warm=warm, manual=manual, canary=canary)
+    wanted = spec(
+        image(kind, 1), environments=environments, slots=slots, warm=warm, manual=manual, canary=canary, how=how
+    )
     return World(spec=wanted)
 
 

@@ -30,6 +30,7 @@ class ReleasePlan(Model):
     steps: tuple[CanaryStep, ...] = Field(
         default=(), max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
+    hold: Duration = "0s"
     slots: int = Field(ge=1, le=8)
     bake: Duration
     drain: Drain

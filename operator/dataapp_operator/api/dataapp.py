@@ -51,6 +51,10 @@ _CANARY_RULE = {
     "rule": "!has(self.canary) || self.strategy == 'canary'",
     "message": "steps are for strategy: canary; set it, or leave canary out",
 }
+_HOLD_RULE = {
+    "rule": "!has(self.blueGreen) || self.strategy == 'blueGreen'",
+    "message": "blueGreen.hold is for strategy: blueGreen; leave it out (the steps of a canary have a hold of their own)",
+}
 _HOST_RULE = {
     "rule": r"self.matches(r'^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')",
     "message": "a host is a DNS name such as sales.example.org: small letters, digits, '-' and dots, at most 63 characters"
@@ -256,12 +260,26 @@ class Canary(Model):
     )
 
 
+class BlueGreen(Model):
+    """The way of a new release to all new visitors at once."""
+
+    hold: Duration = Field(
+        default="0s",
+        description="For how long at least a release that has passed its checks can be looked at under its preview host,"
+        " before new visitors are sent to it.",
+    )
+
+
 class ReleasePolicy(Model):
     """How a new release takes over."""
 
     strategy: Literal["blueGreen", "canary"] = Field(
         default="blueGreen",
         description="blueGreen: all new visitors at once; canary: a growing share of them, step by step.",
+    )
+    blue_green: BlueGreen | None = Field(
+        default=None,
+        description="What comes before the switch of strategy blueGreen; by default nothing but the checks.",
     )
     canary: Canary | None = Field(
         default=None, description="The steps of strategy canary; by default 5, 25 and 50 percent for 10 minutes each."
@@ -274,7 +292,12 @@ class ReleasePolicy(Model):
     rollback: Rollback = Rollback()
     analysis: tuple[Metric, ...] = METRICS
 
-    model_config = Model.model_config | {"json_schema_extra": _cel(_CANARY_RULE)}
+    model_config = Model.model_config | {"json_schema_extra": _cel(_CANARY_RULE, _HOLD_RULE)}
+
+    @property
+    def hold(self) -> Duration:
+        """For how long a release that has passed its checks waits before the switch."""
+        return self.blue_green.hold if self.blue_green is not None and self.strategy == "blueGreen" else "0s"
 
     @property
     def steps(self) -> tuple[CanaryStep, ...]:

@@ -117,6 +117,9 @@ class EnvironmentStatus(Model):
     phase: str | None = Field(default=None, max_length=32)
     phase_since: Timestamp | None = None
     deadline: Timestamp | None = None
+    hold_until: Timestamp | None = Field(
+        default=None, description="Until when a candidate that has passed its checks is kept for people to look at."
+    )
     step: int | None = Field(default=None, description="The index of the canary step that the candidate is at.")
     plan: int = 0
     intent: Intent | None = None

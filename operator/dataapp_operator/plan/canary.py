@@ -16,19 +16,23 @@ from dataapp_operator.plan.scene import Draft, Scene
 PERCENT = SCALE // 100
 
 
+def at_once(scene: Scene, number: int) -> bool:
+    """Whether a release that passed its checks gets all new visitors now: it comes back, or a person said so."""
+    memory = scene.memory
+    comes_back = number in {d.release for d in memory.draining} | {w.release for w in memory.warm}
+    return comes_back or commands.names_candidate(scene, commands.PROMOTE_FULL)
+
+
 def first_step(scene: Scene, number: int) -> int | None:
     """The step that a release begins with; None: all new visitors come at once.
 
-    So it is with a first release, with one that comes back, where a person said so, and where the stable one answers
-    nobody: a share of the visitors for it would be a share of errors.
+    So it is with a first release too, and where the stable one answers nobody: a share of the visitors for it would be a
+    share of errors.
     """
-    spec, memory = scene.spec(number), scene.memory
-    comes_back = number in {d.release for d in memory.draining} | {w.release for w in memory.warm}
-    if spec is None or not spec.plan.steps or memory.stable is None or comes_back:
+    spec, stable = scene.spec(number), scene.memory.stable
+    if spec is None or not spec.plan.steps or stable is None or at_once(scene, number):
         return None
-    if commands.names_candidate(scene, commands.PROMOTE_FULL) or not scene.any_ready(memory.stable):
-        return None
-    return 0
+    return 0 if scene.any_ready(stable) else None
 
 
 def intend(scene: Scene, draft: Draft, number: int, step: int | None, *, within: float) -> None:

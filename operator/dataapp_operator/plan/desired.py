@@ -62,6 +62,7 @@ def release_spec(app: str, wish: Wish, environment: Environment, *, number: int)
         plan=ReleasePlan(
             strategy=environment.release.strategy,
             steps=environment.release.steps,
+            hold=environment.release.hold,
             slots=here.replicas.min,
             bake=environment.release.bake,
             drain=environment.release.drain,

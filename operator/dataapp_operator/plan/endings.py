@@ -93,6 +93,7 @@ def _leave(draft: Draft, number: int, phase: Phase) -> None:
         phase=str(Phase.RELEASED if draft.memory.stable is not None else phase),
         phase_since=timestamp(draft.now),
         deadline=None,
+        hold_until=None,
         waiting_for=None,
     )
     if number in {d.release for d in draft.memory.draining}:

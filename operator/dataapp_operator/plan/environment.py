@@ -145,6 +145,7 @@ def _depart(scene: Scene, draft: Draft) -> None:
             phase=None,
             phase_since=timestamp(scene.now),
             deadline=None,
+            hold_until=None,
             waiting_for=None,
         )
         draft.notes.append(f"{scene.env}: no longer wanted; open sessions are kept until their end")

@@ -95,8 +95,8 @@ def _roll_back(scene: Scene, draft: Draft, said: commands.Word, spec: AppRelease
         choosing.come_back(draft, back)
         told += ", which is still there" if back == number else f", of which r{back} is still there"
     else:
-        # It has proved itself here: no steps, as with every way back.
-        plan = former.plan.model_copy(update={"strategy": "blueGreen", "steps": ()})
+        # It has proved itself here: no steps and no hold, as with every way back.
+        plan = former.plan.model_copy(update={"strategy": "blueGreen", "steps": (), "hold": "0s"})
         cause = f"the same as r{number}: a person went back to it from r{spec.number}"
         if not choosing.once_more(scene, draft, former.model_copy(update={"plan": plan}), cause):
             return True  # it begins when that has gone

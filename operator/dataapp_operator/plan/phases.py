@@ -11,9 +11,9 @@ from datetime import timedelta
 from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.plan import baking, canary, commands, endings, probing, switching
+from dataapp_operator.plan import baking, canary, commands, endings, holding, probing, switching
 from dataapp_operator.plan.choosing import CHECK_DEADLINE
-from dataapp_operator.plan.facts import GatewayFacts
+from dataapp_operator.plan.facts import CheckFacts, GatewayFacts
 from dataapp_operator.plan.health import Health, Outlook
 from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene, since
 
@@ -107,36 +107,44 @@ def _checking(scene: Scene, draft: Draft, number: int) -> None:
         endings.fail_with_log(scene, draft, number, failed)
         return
     check = probing.of(scene, number)
-    if check.verdict is Verdict.PASS and scene.ready(number):
-        if commands.paused(scene):
-            draft.wait(
-                Reason.PAUSED, f"r{number} passed its checks and is paused by a person; nobody is sent to it yet"
-            )
-            return
+    passed = check.verdict is Verdict.PASS and scene.ready(number)
+    if passed and not holding.kept(scene, draft, number, grace=CHECK_DEADLINE):
         step = canary.first_step(scene, number)
         canary.intend(scene, draft, number, step, within=switching.ROUTE_DEADLINE)
         return
     if check.verdict is Verdict.FAIL:
         endings.fail(scene, draft, number, Reason.SESSION_FAILED, check.message, endings.again(scene, number))
         return
-    deadline = instant(scene.memory.deadline) if scene.memory.deadline else scene.now
-    if scene.now >= deadline and check.verdict is None and (check.running or probing.whom(scene, number)):
+    if commands.paused(scene):
+        draft.update(deadline=None)
+    elif not passed and _too_long(scene, draft, number, check):
+        return
+    probing.want(scene, draft, number, check, pause=holding.LOOK_EVERY if passed else CHECK_AGAIN)
+    if not passed:
+        _say_checking(scene, draft, number, check)
+
+
+def _too_long(scene: Scene, draft: Draft, number: int, check: CheckFacts) -> bool:
+    """Whether no session was seen to work for too long: then it has failed."""
+    deadline = instant(scene.memory.deadline) if scene.memory.deadline else None
+    unseen = check.verdict is None and (check.running or probing.whom(scene, number))
+    if deadline is None or (scene.now >= deadline and unseen):
         # Nobody was there to look (the operator was away), or the first look is not over: the time begins now.
         deadline = scene.now + timedelta(seconds=CHECK_DEADLINE)
         draft.update(deadline=timestamp(deadline))
-    if scene.now >= deadline:
-        what = check.message or check.measured or "no session could be opened"
-        endings.fail(
-            scene,
-            draft,
-            number,
-            Reason.SESSION_INCONCLUSIVE,
-            f"no working session within {CHECK_DEADLINE} s: {what}",
-            endings.again(scene, number),
-        )
+    if scene.now < deadline:
+        return False
+    what = check.message or check.measured or "no session could be opened"
+    told = f"no working session within {CHECK_DEADLINE} s: {what}"
+    endings.fail(scene, draft, number, Reason.SESSION_INCONCLUSIVE, told, endings.again(scene, number))
+    return True
+
+
+def _say_checking(scene: Scene, draft: Draft, number: int, check: CheckFacts) -> None:
+    if holding.running(scene, draft):
+        holding.say(scene, draft, number, check)
         return
-    probing.want(scene, draft, number, check, pause=CHECK_AGAIN)
     message = "opening real sessions on it"
     if check.verdict is not None and check.message:
         message += f"; so far: {check.message}"
-    draft.wait(Reason.CHECKING, message, until=deadline)
+    draft.wait(Reason.CHECKING, message, until=draft.memory.deadline)

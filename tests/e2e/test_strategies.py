@@ -1,0 +1,134 @@
+"""What comes before, and instead of, a plain switch on the real cluster: a hold in which a release can be looked at."""
+
+import asyncio
+import time
+from datetime import datetime
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.harness import breaking
+from tests.harness.browser import Browser
+from tests.harness.cluster import Json, Kube, Team, environment
+from tests.harness.live import session_of
+from tests.harness.newcomers import arrive
+from tests.harness.operator_pod import OperatorPod
+from tests.harness.prober import Prober
+from tests.harness.visitor import sees, visiting
+from tests.harness.watcher import Watcher
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.journey, pytest.mark.must_run]
+
+KEY = "scripted-websocket"
+HELD = {"blueGreen": {"hold": "25s"}}
+
+
+def version(text: str) -> Json:
+    """The version that the app shows."""
+    return {"env": [{"name": "APP_VERSION", "value": text}]}
+
+
+def own(team: Team, prefix: str) -> str:
+    """A name that no other test's app has: previews have hosts of the lab's class, which know no namespace."""
+    return f"{prefix}{team.namespace.removeprefix('t-')}"
+
+
+async def held(team: Team, name: str, number: int) -> tuple[str, float]:
+    """Wait until a release can be looked at; where (a host), and until when (seconds since the epoch)."""
+    message = await asyncio.to_thread(team.wait_message, name, f"r{number} can be looked at under ")
+    memory, record = environment(team.app(name)), team.record(name, number)["status"]
+    assert record["previewUrl"] in message
+    assert record["phase"] == memory["phase"] == "Checking"
+    host = urlsplit(record["previewUrl"]).hostname
+    assert host is not None
+    return host, datetime.fromisoformat(memory["holdUntil"]).timestamp()
+
+
+async def shows(host: str) -> str | None:
+    """The version that somebody sees who opens a session under a host."""
+    async with Browser(host) as browser:
+        tab = session_of(KEY)(browser, timeout=30)
+        seen = await tab.open()
+        await tab.close()
+        return seen.version
+
+
+async def test_a_held_release_can_be_looked_at_and_visitors_come_when_its_time_is_over(team: Team) -> None:
+    name = own(team, "held")
+    team.release(name, KEY, policy=HELD)
+    began = time.monotonic()
+    await asyncio.to_thread(team.wait_released, name, 1)
+    assert time.monotonic() - began < 25, "a first release is not held: nobody would be spared anything"
+    async with (
+        Watcher(team.kube.kubeconfig, team.namespace) as watcher,
+        visiting(team, name, KEY) as old,
+        Prober(team.host(name), rate=10, seconds=120) as prober,
+    ):
+        team.release(name, KEY, policy=HELD, app=version("v2"))
+        preview, until = await held(team, name, 2)
+        assert await shows(preview) == "v2"
+        assert await sees(team, name) == "1"
+        await asyncio.to_thread(team.wait_released, name, 2)
+        assert old.session.failures == []
+    assert watcher.found == []
+    assert prober.report.failed == 0
+    assert [seen.release for seen in prober.report.changes()] == [1, 2]
+    first = min(seen.at for seen in prober.report.seen if seen.release == 2)
+    print(f"\n  the first new visitor came {first - until:.1f} s after the hold's end")
+    assert 0 <= first - until < 30
+
+
+async def test_what_breaks_while_it_is_held_was_seen_by_no_visitor(team: Team) -> None:
+    name = own(team, "heldbad")
+    long = {"blueGreen": {"hold": "10m"}}
+    team.release(name, KEY, policy=long)
+    await asyncio.to_thread(team.wait_released, name, 1)
+    async with Prober(team.host(name), rate=5, seconds=120) as prober:
+        team.release(name, KEY, policy=long, app=version("v2"))
+        await held(team, name, 2)
+        breaking.tell(team, name, 2, "session")
+        await asyncio.to_thread(team.wait_phase, name, 2, "Failed", timeout=40)
+        await asyncio.to_thread(team.wait_released, name, 1)
+    assert prober.report.failed == 0
+    assert {seen.release for seen in prober.report.seen} == {1}
+    assert team.record(name, 2)["status"]["reason"] == "SessionFailed"
+
+
+async def test_promote_full_ends_a_hold(team: Team) -> None:
+    name = own(team, "heldfull")
+    long = {"blueGreen": {"hold": "10m"}}
+    team.release(name, KEY, policy=long)
+    await asyncio.to_thread(team.wait_released, name, 1)
+    team.release(name, KEY, policy=long, app=version("v2"))
+    await held(team, name, 2)
+    answer = await asyncio.to_thread(team.say, name, "pause", "2")
+    assert "no further step of r2" in answer
+    await asyncio.to_thread(team.wait_message, name, "is paused by a person")
+    answer = await asyncio.to_thread(team.say, name, "promote-full", "2")
+    assert answer == "r2 gets all new visitors without a hold, once its checks have passed"
+    await asyncio.sleep(5)  # time enough to go on wrongly
+    assert await arrive(team.host(name), 10) == {1: 10}, "it is paused all the same"
+    team.kube.run("annotate", "dataapp", name, "-n", team.namespace, "dataapps.dev/pause-")
+    await asyncio.to_thread(team.wait_released, name, 2)
+
+
+@pytest.mark.alone
+async def test_an_operator_killed_during_a_hold_neither_begins_it_anew_nor_leaves_it_out(
+    kube: Kube, team: Team
+) -> None:
+    name, operator = own(team, "heldkill"), OperatorPod(kube)
+    minute = {"blueGreen": {"hold": "60s"}}
+    team.release(name, KEY, policy=minute)
+    await asyncio.to_thread(team.wait_released, name, 1)
+    async with Prober(team.host(name), rate=10, seconds=150) as prober:
+        team.release(name, KEY, policy=minute, app=version("v2"))
+        _, until = await held(team, name, 2)
+        death = await asyncio.to_thread(operator.kill)
+        await asyncio.to_thread(operator.wait_back, death)
+        memory = environment(team.app(name))
+        assert memory["candidate"] == 2
+        assert datetime.fromisoformat(memory["holdUntil"]).timestamp() == until
+        await asyncio.to_thread(team.wait_released, name, 2)
+    first = min(seen.at for seen in prober.report.seen if seen.release == 2)
+    assert 0 <= first - until < 60
+    assert prober.report.failed == 0
