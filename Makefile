@@ -4,7 +4,7 @@ UV = $(shell sh lab/bootstrap.sh)
 RUN = $(UV) run --frozen
 LABCMD = python3 -m lab
 
-.PHONY: help demo test check generate lab-up lab-status lab-down format deep mutants bench-git bench-sessions bench-rollback
+.PHONY: help demo test check generate lab-up lab-status lab-down format deep mutants bench-git bench-sessions bench-rollback bench-releases
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,9 @@ bench-sessions: lab-up ## 30 people with open sessions under 50 releases, and un
 
 bench-rollback: lab-up ## from the first failing answer of a released version to no new visit on it (10 minutes; alone)
 	@$(RUN) python -m bench.rollback
+
+bench-releases: ## 200 releases at once, on a cluster of fake nodes of its own (5 minutes; needs no lab; alone on the machine)
+	@$(RUN) python -m bench.releases
 
 lab-up: ## raise the cluster, with the operator in it (safe to run again at any time)
 	@sh lab/bootstrap.sh >/dev/null

@@ -81,6 +81,18 @@ class Chronicle:
         memory = self.memory
         return memory.get("candidate") == number and memory.get("phase") == "Baking" and not memory.get("intent")
 
+    def holds(self, number: int) -> bool:
+        """Whether a release has its share of a step and is watched."""
+        memory = self.memory
+        steps = memory.get("candidate") == number and memory.get("phase") == "Releasing" and not memory.get("intent")
+        return bool(steps) and number in {entry["release"] for entry in memory.get("weights") or []}
+
+    def serving(self) -> int | None:
+        """How many replicas of the stable release get new visits; None while it is what it began with."""
+        number = self.memory.get("stable")
+        scale = next((one for one in self.memory.get("scales") or [] if one["release"] == number), None)
+        return None if scale is None else len(scale["serving"])
+
     def rests(self) -> bool:
         """Whether nothing is under way, for the spec that is there now."""
         seen = (self.app.get("status") or {}).get("observedGeneration") == self.app["metadata"]["generation"]

@@ -23,12 +23,15 @@ class Step:
 
     `failing`: no session of it works from the start. `breaks`: what goes wrong with it once it bakes. `kill`: at which
     phase the operator is killed. `burst`: three wishes within seconds, of which the second is not released as a rule.
+    `canary`: it comes in steps. `resize`: once it is released it gets another replica, or loses one.
     """
 
     failing: bool = False
     breaks: str = ""
     kill: str = ""
     burst: bool = False
+    canary: bool = False
+    resize: bool = False
 
     @property
     def releases(self) -> int:
@@ -49,6 +52,8 @@ class Step:
             what = f"{self.breaks} after the switch"
         elif self.burst:
             what = "burst"
+        what += ", in steps" if self.canary else ""
+        what += ", then another size" if self.resize else ""
         return f"{what}, operator killed at {self.kill}" if self.kill else what
 
 
@@ -65,18 +70,22 @@ REASONS: Mapping[str, frozenset[str]] = {
 GOOD = Step()
 _KILLS = tuple(Step(kill=phase) for phase in BOUNDARIES)
 _KINDS: tuple[tuple[Step, int], ...] = (
-    (Step(breaks="session"), 4),
-    (Step(failing=True), 8),
+    (Step(breaks="session"), 3),
+    (Step(failing=True), 5),
     (Step(kill="Baking"), 1),
+    (Step(canary=True), 3),
+    (Step(resize=True), 4),
+    (Step(breaks="session", canary=True), 2),
     (Step(breaks="crash"), 3),
     (Step(burst=True), 5),
     (Step(breaks="listen"), 2),
     (Step(kill="Checking"), 2),
-    (Step(kill="Releasing"), 2),
+    (Step(kill="Releasing"), 1),
+    (Step(kill="Releasing", canary=True), 2),
     (Step(kill="Deploying"), 2),
     (Step(kill="Draining"), 2),
     (Step(breaks="session", kill="Baking"), 1),
-    (GOOD, 8),
+    (GOOD, 3),
 )
 """What a plan is made of. With the first release of each of four apps these are 50 releases."""
 

@@ -80,18 +80,28 @@ class Place:
         return f"{app.name}--{self.namespace}.localhost"
 
     def release(
-        self, app: App, version: int, *, failing: bool = False, bake: str = "5s", metrics: Sequence[Json] = ()
+        self,
+        app: App,
+        version: int,
+        *,
+        failing: bool = False,
+        bake: str = "5s",
+        metrics: Sequence[Json] = (),
+        steps: Sequence[Json] = (),
+        replicas: int | None = None,
     ) -> None:
         """Commit a version, so to speak. What the others wait for is kept short: drains, and nothing is kept warm."""
         variables = {"APP_VERSION": f"v{version}"} | ({"APP_BREAK": "session"} if failing else {})
         drain = {"max": "30m", "emptyFor": f"{EMPTY_FOR}s"}
         release: Json = {"bake": bake, "drain": drain, "keepWarm": {"releases": 0}, "analysis": list(metrics)}
+        if steps:
+            release |= {"strategy": "canary", "canary": {"steps": list(steps)}}
         spec = {
             "image": self.images[app.image],
             "app": {
                 "framework": app.framework,
                 "port": app.port,
-                "replicas": {"min": app.slots},
+                "replicas": {"min": replicas or app.slots},
                 "probe": {"startup": "60s"},
                 "resources": {"cpu": "20m", "memory": "320Mi"},
                 "env": [{"name": name, "value": value} for name, value in variables.items()],

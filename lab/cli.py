@@ -19,8 +19,8 @@ _PLAN = """The native lab changes this machine:
                nftables tables `ip kube-proxy` and `ip6 kube-proxy`, iptables chains CNI-*, IP forwarding on;
                the API server listens on port 6443 of every address and asks for a client certificate
   processes    etcd, kube-apiserver, kube-controller-manager, kube-scheduler, containerd, kubelet, kube-proxy,
-               coredns, docker-registry (without a password on 127.0.0.1:5000, for tokens on {ip}:5000) and a git
-               server ({ip}:8443 and 127.0.0.1:8443, a password per team), all as root
+               coredns, docker-registry (without a password on 127.0.0.1:5000, for tokens on {ip}:5000), a git
+               server ({ip}:8443 and 127.0.0.1:8443, a password per team) and Prometheus ({ip}:9090), all as root
   directories  {cache} (programs and images, about 6 GB, kept by `make lab-down`),
                {state}, /run/dataapp-lab, control group dataapp-lab
 `make lab-down` takes all of it away but the packages and the cache."""

@@ -67,14 +67,14 @@ def operator(lab: Lab, base: Image) -> Recipe:
 
 
 def front(lab: Lab, base: Image) -> Recipe:
-    """The sidecar: HAProxy and the three files that make it the front."""
+    """The sidecar: HAProxy and the files that make it the front."""
     source = lab.checkout / "operator" / "dataapp_operator" / "front"
     return Recipe(
         "lab/front",
         lab.checkout / "lab" / "images" / "front" / "Dockerfile",
         usually=5,
         base=base,
-        files={name: source / name for name in ("haproxy.cfg", "front.lua", "unavailable.html")},
+        files={name: source / name for name in ("haproxy.cfg", "front.lua", "unavailable.html", "full.html")},
     )
 
 

@@ -19,7 +19,7 @@ WANTED = (
     "ca-certificates", "openssl", "gcc", "libc6-dev", "git", "make", "python3-venv", "util-linux", "procps",
     "iproute2", "iptables", "nftables", "conntrack", "ethtool",
     "containerd", "runc", "containernetworking-plugins", "docker-registry", "busybox-static",
-    "buildah", "mmdebstrap", "debian-archive-keyring", "haproxy", "tini",
+    "buildah", "mmdebstrap", "debian-archive-keyring", "haproxy", "tini", "prometheus",
 )  # fmt: skip
 _PROGRAMS = {
     "busybox-static": "busybox",
@@ -27,7 +27,7 @@ _PROGRAMS = {
     "runc": "runc",
     "docker-registry": "docker-registry",
 }
-_SERVICES = ("docker-registry", "haproxy", "containerd")
+_SERVICES = ("docker-registry", "haproxy", "containerd", "prometheus")
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _POLICY_TEXT = "#!/bin/sh\n# written by dataapp-lab while it installs packages; safe to remove\nexit 101\n"
 

@@ -42,6 +42,7 @@ def identities(lab: Lab) -> list[Identity]:
         Identity("scheduler", "/CN=system:kube-scheduler", "DNS:scheduler"),
         Identity("proxy", "/CN=system:kube-proxy", "DNS:proxy"),
         Identity("coredns", "/CN=system:coredns", "DNS:coredns"),
+        Identity("podtargets", "/CN=dataapp-lab:podtargets", "DNS:podtargets"),
         Identity("node", "/O=system:nodes/CN=system:node:lab", f"DNS:lab,IP:{lab.node_ip}"),
     ]
 

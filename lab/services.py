@@ -1,34 +1,38 @@
-"""Two servers beside the cluster, for everything that begins with code: the git server, and the registry's guarded side.
+"""The servers beside the cluster: the git server and the registry's guarded side, for everything that begins with code,
+and Prometheus (lab/prometheus.py).
 
 The registry has two doors to the same images. On 127.0.0.1 it asks nothing: the lab pushes there and containerd pulls.
-On the node's address, where pods come, it wants a token signed by the operator's key. Pods know both servers by name:
-Services in the namespace `lab` lead to the node's address.
+On the node's address, where pods come, it wants a token signed by the operator's key. Pods know it and the git server
+by name: Services in the namespace `lab` lead to the node's address.
 """
 
 import string
 from pathlib import Path
 
-from lab import files, gitplace, node_config, pki, ready
+from lab import files, gitplace, node_config, pki, prometheus, ready
 from lab.context import Lab
 from lab.ready import Component
 
-COMPONENTS = ("registry-tokens", "gitserver")
+COMPONENTS = ("registry-tokens", "gitserver", *prometheus.COMPONENTS)
 GIT_PORT = 8443
 _PYTHON = "/usr/bin/python3"  # Debian's, whoever runs us: another argv would be another process
 
 
 def run(lab: Lab) -> None:
-    """Have both servers answering, and known to the cluster."""
+    """Have all servers answering, and known to the cluster."""
     pki.ensure_services(lab)
     _registry(lab)
     _git(lab)
     template = string.Template((lab.checkout / "lab" / "manifests" / "services.yaml").read_text())
     manifest = template.substitute(NODE_IP=lab.node_ip, GIT_PORT=str(GIT_PORT))
     lab.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)
+    prometheus.run(lab)
 
 
 def healthy(lab: Lab, name: str) -> bool:
     """Whether a server answers; the registry's guarded side does so by asking for a token."""
+    if name in prometheus.COMPONENTS:
+        return prometheus.healthy(lab, name)
     if name == "registry-tokens":
         return ready.http(f"http://{lab.node_ip}:5000/v2/", status=401)
     return ready.http(f"https://127.0.0.1:{GIT_PORT}/healthz")

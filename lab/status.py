@@ -13,6 +13,8 @@ _ADDRESSES = {
     "docker-registry": "http://127.0.0.1:5000",
     "registry-tokens": "http://10.251.0.1:5000",
     "gitserver": "https://127.0.0.1:8443",
+    "podtargets": "http://127.0.0.1:9091",
+    "prometheus": "http://10.251.0.1:9090",
     "containerd": "unix:///run/dataapp-lab/…",
     "coredns": "10.251.0.1:53",
     "kubelet": "10.251.0.1:10250",

@@ -60,7 +60,7 @@ def remove(lab: Lab) -> None:
         holder = lock.owner()
         if holder is not None and not holder.is_of(lab) and Path(holder.checkout) / "build" / "lab" == lab.out:
             return  # another lab of this checkout is up: what stands in build/lab is how people find that one
-        for name in ("kubeconfig", "images.json", "git.json"):
+        for name in ("kubeconfig", "images.json", "git.json", "prometheus.json"):
             (lab.out / name).unlink(missing_ok=True)
 
 

@@ -109,7 +109,7 @@ APP_REFUSALS = {
     ),
     "another strategy": (
         "environments",
-        [{"name": "test", "release": {"strategy": "rolling"}}],
+        [{"name": "test", "release": {"strategy": "bigBang"}}],
         "spec.environments[0].release.strategy",
         'supported values: "blueGreen", "canary"',
     ),
@@ -293,17 +293,17 @@ def test_short_names_and_the_category_find_the_kinds(kube, namespace, release):
 GATEWAY = GatewayRef(namespace="gateways", name="public", section_name="http")
 NOWHERE = {"app": "sales", "environment": "sandbox", "host": "sales.test-nowhere.localhost", "gateway": GATEWAY}
 ROUTES = {
-    "weights of one slot": routes.weights_spec(**NOWHERE, shares={1: 1000}, slots={1: 1}, leaving=(), plan=1),
+    "weights of one slot": routes.weights_spec(**NOWHERE, shares={1: 1000}, slots={1: (0,)}, leaving=(), plan=1),
     "weights of three slots, two leaving": routes.weights_spec(
-        **NOWHERE, shares={3: 1000}, slots={3: 3}, leaving=(2, 1), plan=9
+        **NOWHERE, shares={3: 1000}, slots={3: (0, 1, 2)}, leaving=(2, 1), plan=9
     ),
     "weights of a canary's step": routes.weights_spec(
-        **NOWHERE, shares={3: 950, 4: 50}, slots={3: 2, 4: 3}, leaving=(2,), plan=9
+        **NOWHERE, shares={3: 950, 4: 50}, slots={3: (0, 1), 4: (0, 1, 2)}, leaving=(2,), plan=9
     ),
-    "pins of two slots": routes.pins_spec(**NOWHERE, number=3, slots=2),
-    "preview of eight slots": routes.preview_spec(**NOWHERE, number=3, slots=8),
+    "pins of two slots": routes.pins_spec(**NOWHERE, number=3, slots=(0, 1)),
+    "preview of eight slots": routes.preview_spec(**NOWHERE, number=3, slots=range(8)),
     "any listener": routes.pins_spec(
-        **(NOWHERE | {"gateway": GatewayRef(namespace="gateways", name="public")}), number=3, slots=1
+        **(NOWHERE | {"gateway": GatewayRef(namespace="gateways", name="public")}), number=3, slots=(0,)
     ),
 }
 

@@ -65,3 +65,46 @@ async def test_a_release_goes_on_once_enough_visitors_were_served_well_and_the_r
         check = measured(team, 2, name)
         assert (check["verdict"], check["samples"] >= 20) == ("pass", True)
     assert measured(team, 2, "errors")["measured"].startswith("0 % of ")
+
+
+RATIO = (
+    'sum(rate(haproxy_backend_http_responses_total{namespace="{{namespace}}",app="{{app}}",release="{{release}}",'
+    'proxy="app",code="5xx"}[10s])) / sum(rate(haproxy_backend_http_responses_total{namespace="{{namespace}}",'
+    'app="{{app}}",release="{{release}}",proxy="app"}[10s]))'
+)
+
+
+async def test_an_authors_own_query_takes_a_release_back_and_without_visitors_it_says_nothing(team: Team) -> None:
+    """Against the lab's Prometheus, which asks the fronts itself."""
+    own: Json = {
+        "name": "ratio",
+        "prometheus": {"query": RATIO},
+        "failWhen": "> 0.05",
+        "minSamples": 15,
+        "interval": "1s",
+        "failureLimit": 2,
+    }
+    team.release("app", APP)
+    await asyncio.to_thread(team.wait_released, "app", 1)
+    team.release("app", APP, bake="5s", analysis=[own], app=version("v2"))
+    message = await asyncio.to_thread(team.wait_message, "app", "until ratio says more")
+    assert message.endswith(" of 15 samples)")  # the operator's own visits make a few, and then there is nobody
+    async with Prober(team.host("app"), rate=10, seconds=60):
+        await asyncio.to_thread(team.wait_released, "app", 2)
+        assert measured(team, 2, "ratio")["verdict"] == "pass"
+        team.release("app", APP, bake="2m", analysis=[own], app=version("v3"))
+        await asyncio.to_thread(team.wait_phase, "app", 3, "Baking")
+        breaking.tell(team, "app", 3, "errors")
+        record = await asyncio.to_thread(team.wait_phase, "app", 3, "RolledBack", timeout=40)
+    print(f"\n  {record['status']['message']}")
+    assert record["status"]["reason"] == "MetricFailed"
+
+
+async def test_a_query_that_prometheus_does_not_understand_is_told_in_its_words(team: Team) -> None:
+    team.release("app", APP)
+    await asyncio.to_thread(team.wait_released, "app", 1)
+    bad: Json = {"name": "ratio", "prometheus": {"query": "sum(nothing{"}, "failWhen": "> 1", "minSamples": 1}
+    team.release("app", APP, bake="5s", analysis=[bad], app=version("v2"))
+    message = await asyncio.to_thread(team.wait_message, "app", "Prometheus does not answer the query")
+    assert "parse error" in message
+    assert await arrive(team.host("app"), 20) == {2: 20}

@@ -166,7 +166,7 @@ def test_an_image_that_is_not_there_is_told_at_once_and_given_up_after_its_time(
     assert "the registry does not have it (not found)" in failed["message"]
     assert "Check the name and digest in spec.image" in failed["message"]
     message = crowd.stalled("noimage", "ReleaseFailed")
-    assert "r1 failed and is not tried again by itself: ImagePullFailed" in message
+    assert "r1 is not tried again by itself: ImagePullFailed" in message
     fixed = time.monotonic()
     team.release("noimage", "streamlit-v1")
     assert team.wait_released("noimage", 2, timeout=120)

@@ -110,7 +110,7 @@ async def test_a_canary_that_fails_at_a_step_is_taken_back_and_few_have_seen_it(
         )
         breaking.tell(team, "app", 2, "session")
         await asyncio.to_thread(team.wait_phase, "app", 2, "RolledBack", timeout=30)
-        await asyncio.to_thread(team.wait_phase, "app", 1, "Released", timeout=30)
+        await asyncio.to_thread(team.wait_released, "app", 1)
         assert await arrive(team.host("app"), 100) == {1: 100}
         assert old.session.failures == []
     assert prober.report.failed == 0

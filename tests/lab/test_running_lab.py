@@ -43,7 +43,9 @@ def _pids(lab: Lab) -> dict[str, int | None]:
 
 def _published(lab: Lab) -> dict[str, bytes]:
     """By which people and tests find the lab. Raises FileNotFoundError when any of it is missing."""
-    return {name: (lab.out / name).read_bytes() for name in ("kubeconfig", "images.json", "git.json")}
+    return {
+        name: (lab.out / name).read_bytes() for name in ("kubeconfig", "images.json", "git.json", "prometheus.json")
+    }
 
 
 def test_status_names_every_component_with_its_log(lab):
@@ -64,7 +66,9 @@ def test_raising_it_again_touches_no_process_and_takes_seconds(lab):
     assert "starting" not in done.stdout
 
 
-@pytest.mark.parametrize("name", ["kube-scheduler", "coredns", "registry-tokens", "gitserver"])
+@pytest.mark.parametrize(
+    "name", ["kube-scheduler", "coredns", "registry-tokens", "gitserver", "podtargets", "prometheus"]
+)
 def test_a_killed_component_is_shown_and_comes_back_alone(lab, name):
     before = _pids(lab)
     record = processes.load(lab.state / "run" / f"{name}.json")

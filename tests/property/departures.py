@@ -26,6 +26,8 @@ class Departures(Promises):
 
     told: dict[tuple[str, int], datetime] = field(default_factory=dict)
     """Since when status says of a former release that it drains or is kept warm."""
+    slots_told: dict[tuple[str, int, str], datetime] = field(default_factory=dict)
+    """Since when status says of a single replica that it leaves."""
 
     def _note_leaving(self, status: DataAppStatus) -> None:
         """Called before a status is persisted: who leaves since now, and who is let go."""
@@ -35,11 +37,23 @@ class Departures(Promises):
             listed = {(memory.name, e.release) for e in (*memory.draining, *memory.warm)}
             kept = {key: since for key, since in self.told.items() if key in listed or key[0] != memory.name}
             whole = self.now.replace(microsecond=0)  # status counts in seconds
+            slots = {
+                (memory.name, scale.release, f"s{slot.index}") for scale in memory.scales for slot in scale.leaving
+            }
+            going = {(memory.name, scale.release, f"s{index}") for scale in memory.scales for index in scale.removing}
+            left = {
+                key: since for key, since in self.slots_told.items() if key in slots | going or key[0] != memory.name
+            }
+            self.slots_told = dict.fromkeys(slots, whole) | left
             self.told = dict.fromkeys(listed, whole) | kept
 
     def _check_removal(self, key: tuple[str, int, str]) -> None:
-        env, number, _ = key
+        env, number, label = key
         memory = self.status.environment(env)
+        scale = next((s for s in memory.scales if s.release == number), None)
+        if scale is not None and int(label[1:]) in scale.removing and number not in memory.removing:
+            self._check_slot(key)
+            return
         if number not in memory.removing:
             raise Violation(f"r{number} of {env} is taken apart, and the persisted status does not say why")
         if number in {memory.stable, *(w.release for w in memory.weights)}:
@@ -53,6 +67,27 @@ class Departures(Promises):
         for pod in self.pods.values():
             if pod.slot[:2] == (env, number) and not pod.over and not pod.deleting:
                 self._check_end(env, number, pod)
+
+    def _check_slot(self, key: tuple[str, int, str]) -> None:
+        """A single replica of a release that goes on: no route leads to it any more, and its time was as a release's."""
+        env, number, label = key
+        routes_ = [spec for spec, *_ in self.routes.values()]
+        if not self.gateway_stale:  # one that only says that it has read a route leads whom it likes
+            routes_ += self.programmed.values()
+        led = {self._slot_of(b["name"]) for spec in routes_ for rule in spec["rules"] for b in rule["backendRefs"]}
+        if key in led:
+            raise Violation(f"{label} of r{number} in {env} is taken apart while a route leads to it")
+        since = self.slots_told.get(key)
+        for pod in self.pods.values():
+            if pod.slot == key and not pod.over and not pod.deleting and (pod.sessions or since is not None):
+                limit = seconds(self._policy(env, number).empty_for)
+                quiet = pod.quiet_since is not None and (self.now - pod.quiet_since).total_seconds() >= limit
+                lasted = -1.0 if since is None else (self.now - since).total_seconds()
+                forced = lasted >= seconds(self._policy(env, number).max)
+                if pod.quiet_since == pod.born:
+                    continue  # it took the place of another, and nobody ever came to it
+                if not forced and (pod.sessions or lasted < limit or not quiet):
+                    raise Violation(f"{label} of r{number} in {env} loses {pod.sessions} sessions before its time")
 
     def _check_end(self, env: str, number: int, pod: Pod) -> None:
         """A pod ends when its time is over, or when nobody has had it open for long enough."""

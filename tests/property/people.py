@@ -3,6 +3,7 @@
 None of this is checked here. It is what the operator has to live with.
 """
 
+from dataapp_operator.api.dataapp import Replicas
 from dataapp_operator.plan import names, routes
 from tests.property.cluster import BLINK, Cluster
 
@@ -16,6 +17,13 @@ class People(Cluster):
     def push(self, image_name: str) -> None:
         """The author commits."""
         self.spec = self.spec.model_copy(update={"image": image_name})
+        self.generation += 1
+
+    def resize(self, count: int, most: int | None = None) -> None:
+        """The author wants another number of replicas; with ``most``, as sessions ask for them, three in each."""
+        size = {"min": count} | ({} if most is None else {"max": max(most, count), "sessionsPerReplica": 3})
+        app = self.spec.app.model_copy(update={"replicas": Replicas.model_validate(size)})
+        self.spec = self.spec.model_copy(update={"app": app})
         self.generation += 1
 
     def delete(self) -> None:

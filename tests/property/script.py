@@ -7,7 +7,8 @@ answer, visitors who never go home, commits in bursts, and people who promote, r
 
 import copy
 import functools
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
 
 from hypothesis import strategies as st
 
@@ -22,26 +23,30 @@ HARM = {*HANDS, "crash", "flap", ABORT, ROLLBACK}
 """What may rightly make the operator take a release back that works."""
 PATIENCE = 20
 """Seconds after which somebody looks at status, and does what it says that a person has to."""
-_EVENTS = st.one_of(
-    st.tuples(st.just("push"), st.sampled_from(KINDS)),
-    st.tuples(st.just("push"), st.sampled_from(["good", "good", "good", "late"])),
-    st.tuples(st.just("burst"), st.integers(2, 4)),
-    st.tuples(st.just("again"), st.integers(1, 9)),
-    st.tuples(st.just("back"), st.integers(0, 9)),
-    st.tuples(st.just("tick"), st.sampled_from([0.5, 2.0, 11.0, 45.0])),
-    st.tuples(st.just("run"), st.sampled_from([5, 20, 60])),
-    st.tuples(st.just("die"), st.integers(0, 12)),
-    st.tuples(st.just("away"), st.sampled_from([60.0, 700.0])),
-    st.tuples(st.sampled_from(HANDS), st.integers(0, 9)),
-    st.tuples(st.sampled_from(["crash", "flap", "flap"]), st.integers(0, 9)),
-    st.tuples(st.sampled_from(["retry", "promote", "promote"]), st.integers(0, 9)),
-    st.tuples(st.sampled_from(COMMANDS), st.integers(0, 9)),
-    st.tuples(st.sampled_from(["take back", "take back", "suspend", *["unsuspend"] * 3]), st.sampled_from(COMMANDS)),
-    st.tuples(st.sampled_from(["cordon", "uncordon"]), st.sampled_from(["node-a", "node-b"])),
-    st.tuples(st.sampled_from(["open", "open", "cling", "close", "blink"]), st.none()),
-    st.tuples(st.sampled_from(["refuse", "stale", "accept", "full", "room", "deaf", "hear"]), st.none()),
-    st.tuples(st.sampled_from(["accept", "room", "hear", "close", "end sessions", "delete"]), st.none()),
+_CHOICES: tuple[tuple[Sequence[str], Sequence[object]], ...] = (
+    (["push"], KINDS),
+    (["push"], ["good", "good", "good", "late"]),
+    (["burst"], [2, 3, 4]),
+    (["again"], range(1, 10)),
+    (["back"], range(10)),
+    (["resize"], [1, 2, 3, 4]),
+    (["elastic"], [1, 2, 3]),
+    (["tick"], [0.5, 2.0, 11.0, 45.0]),
+    (["run"], [5, 20, 60]),
+    (["die"], range(13)),
+    (["away"], [60.0, 700.0]),
+    (HANDS, range(10)),
+    (["crash", "flap", "flap"], range(10)),
+    (["retry", "promote", "promote"], range(10)),
+    (COMMANDS, range(10)),
+    (["take back", "take back", "suspend", *["unsuspend"] * 3], COMMANDS),
+    (["cordon", "uncordon"], ["node-a", "node-b"]),
+    (["open", "open", "cling", "close", "blink"], [None]),
+    (["refuse", "stale", "accept", "full", "room", "deaf", "hear"], [None]),
+    (["accept", "room", "hear", "close", "end sessions", "delete"], [None]),
 )
+"""What may happen, and with which values."""
+_EVENTS = st.one_of(*(st.tuples(st.sampled_from(what), st.sampled_from(value)) for what, value in _CHOICES))
 _PLOTS = (
     (("push", "good"), ("run", 60)),
     (("accept", None), ("room", None), ("push", "good"), ("run", 60), ("run", 60), ("back", 0), ("run", 5)),
@@ -56,7 +61,12 @@ _PLOTS = (
     (("accept", None), ("push", "good"), ("run", 20), ("abort", 0), ("run", 20)),
     (("accept", None), ("room", None), ("push", "good"), ("run", 20), ("promote-full", 0), ("run", 60)),
     (("accept", None), ("room", None), ("push", "good"), ("run", 60), ("run", 60), ("rollback", 0), ("run", 60)),
-    (("accept", None), ("room", None), ("run", 60), ("restart", 0), ("run", 60)),
+    (("accept", None), ("room", None), ("run", 60), ("run", 60), ("restart", 0), ("run", 60)),
+    (("accept", None), ("room", None), ("run", 60), ("resize", 3), ("run", 20), ("resize", 1), ("run", 20)),
+    (("accept", None), ("room", None), ("cling", None), ("run", 60), ("resize", 1), ("run", 20), ("resize", 3)),
+    (("accept", None), ("room", None), ("hear", None), ("elastic", 1), ("open", None), ("open", None), ("run", 60)),
+    (("accept", None), ("room", None), ("run", 60), ("uncordon", "node-b"), ("cordon", "node-a"), ("run", 60)),
+    (("accept", None), ("hear", None), ("run", 60), ("cordon", "node-a"), ("uncordon", "node-c"), ("run", 60)),
     (("accept", None), ("run", 60), ("suspend", "all"), ("push", "good"), ("run", 5), ("unsuspend", "all")),
 )
 """What events alone seldom lead to. Whatever comes before and after is still up to chance."""
@@ -67,14 +77,31 @@ _ENDS = (
     (("delete", None), ("run", 5)),
     (("open", None), ("delete", None), ("run", 20), ("end sessions", None)),
 )
-SCRIPTS = st.builds(
-    lambda scenes, end: [event for scene in (*scenes, end) for event in scene],
-    st.lists(
-        st.one_of(st.sampled_from(_PLOTS), _EVENTS.map(lambda event: (event,)), st.sampled_from(_PLOTS)),
-        min_size=12,
-        max_size=30,
+Script = list[tuple[str, object]]
+
+
+def dealt(number: int) -> Script:
+    """The script of a number: scenes by evenly thrown dice. A generator that looks for trouble keeps to what it knows."""
+    dice = random.Random(number)
+    scenes: Script = []
+    for _ in range(dice.randint(10, 20)):
+        what, value = dice.choice(_CHOICES)
+        event = (dice.choice(list(what)), dice.choice(list(value)))
+        scenes += dice.choice(_PLOTS) if dice.random() < 0.6 else (event,)
+    return [*scenes, *dice.choice(_ENDS)]
+
+
+SCRIPTS = st.one_of(
+    st.integers(0, 10**9).map(dealt),
+    st.builds(
+        lambda scenes, end: [event for scene in (*scenes, end) for event in scene],
+        st.lists(
+            st.one_of(_EVENTS.map(lambda event: (event,)), st.sampled_from(_PLOTS)),
+            min_size=12,
+            max_size=30,
+        ),
+        st.sampled_from(_ENDS),
     ),
-    st.sampled_from(_ENDS),
 )
 Way = tuple[int, int, int, bool, str]
 WAYS = st.tuples(
@@ -82,7 +109,18 @@ WAYS = st.tuples(
 )
 """Environments, slots, releases kept warm, whether a person promotes to the second environment, and how releases come."""
 PLACES = (
-    *("stepping", "held", "aborted", "gone back", "restarted", "paused", "suspended"),
+    *(
+        "stepping",
+        "held",
+        "aborted",
+        "growing",
+        "shrinking",
+        "replaced",
+        "gone back",
+        "restarted",
+        "paused",
+        "suspended",
+    ),
     *("baking", "rolled back", "warm", "returning", "removing", "deleting with stable"),
 )
 """Where it is interesting: a script that seldom comes there proves little."""
@@ -126,6 +164,17 @@ def places(world: World) -> Iterator[str]:
     if any("restarted" in (spec.cause or "") for spec, _, _ in world.releases.values()):
         yield "restarted"
     for env in world.status.environments:
+        for scale in env.scales:
+            if scale.starting:
+                yield "growing"
+            if scale.leaving:
+                yield "shrinking"
+                if (
+                    world.cordoned
+                    and len(scale.serving) > 0
+                    and max(scale.serving) > min(s.index for s in scale.leaving)
+                ):
+                    yield "replaced"
         if env.phase == Phase.RELEASING and env.intent is None:
             yield "stepping"
         if env.hold_until is not None:
@@ -154,6 +203,10 @@ def happen(world: World, images: list[str], what: str, value: object) -> None:
     """One event. ``images`` is all that was ever pushed."""
     number = int(value) if isinstance(value, int | float) else 0
     match what:
+        case "resize":
+            world.resize(number)
+        case "elastic":
+            world.resize(number, 4)
         case "push" | "burst" | "again" | "back" | "promote" | "retry" | "delete" | "end sessions":
             _ask(world, images, what, value, number)
         case _ if what in COMMANDS:
@@ -191,6 +244,7 @@ def happen(world: World, images: list[str], what: str, value: object) -> None:
             world.close_sessions()
         case "refuse" | "stale" | "accept":
             world.gateway_accepts, world.gateway_stale = what != "refuse", what == "stale"
+            world.program()
         case "full" | "room":
             world.room = what == "room"
         case "deaf" | "hear":

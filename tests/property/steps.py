@@ -191,7 +191,9 @@ class Steps(Promises):
 
     def _check_whole(self, before: EnvironmentStatus, what: str) -> None:
         record = self.releases.get((before.name, before.candidate))
-        for label in names.slot_labels(record[0].plan.slots if record else 0):
+        begun = tuple(range(record[0].plan.slots if record else 0))
+        serving = next((s.serving for s in before.scales if s.release == before.candidate), begun)
+        for label in (names.slot_label(index) for index in serving):
             slot = (before.name, before.candidate, label)
             if slot not in self.services or not self._slot_ready(slot):
                 raise Violation(f"r{before.candidate} {what} while {label} is away")

@@ -195,19 +195,20 @@ def test_an_app_that_was_never_released_is_deleted_at_once() -> None:
     assert world.gone
 
 
-def test_what_serves_on_a_node_that_is_emptied_is_released_once_more_elsewhere() -> None:
+def test_what_serves_on_a_node_that_is_emptied_gets_replicas_elsewhere_and_no_other_release() -> None:
     world = released(warm=1)
     run_until(world, lambda: phase(world, 1) == "Warm")
     world.open_session()
+    old = set(world.pods)
     world.cordoned.add("node-a")
-    run_until(world, lambda: memory(world).stable == 3)
-    assert "node-a" in world.releases[("env0", 3)][0].cause
-    assert {pod.node for pod in world.pods.values() if pod.slot[1] == 3} == {"node-b"}
-    run_until(world, lambda: numbers(world) == {2, 3})  # a warm one does not keep a node from being emptied
-    assert sum(pod.sessions for pod in world.pods.values() if pod.slot[1] == 2) == 2
+    run_until(world, lambda: memory(world).scales[:1] and memory(world).scales[0].serving == (2, 3))
+    assert {pod.node for pod in world.pods.values() if pod.slot[2] in {"s2", "s3"}} == {"node-b"}
+    run_until(world, lambda: numbers(world) == {2})  # a warm one does not keep a node from being emptied
+    assert sum(world.pods[name].sessions for name in old & set(world.pods)) == 2
     world.close_sessions()
     world.settle()
     assert {pod.node for pod in world.pods.values()} == {"node-b"}
+    assert memory(world).stable == 2
     assert set(world.budgets) == {"sales-env0"}
     calls = world.calls
     world.settle()

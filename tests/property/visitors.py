@@ -41,6 +41,10 @@ class Visitors(Promises):
                 raise Violation(f"{name} sends people to r{number}, which is being removed")
             if kind_of(self.images[(env, number)]) in NEVER_PASS:
                 raise Violation(f"people are sent to r{number}, which never passed its checks")
+            fresh = old is not None and backend not in routes.backends_of(old)
+            within = old is not None and number in {self._slot_of(b)[1] for b in routes.backends_of(old)}
+            if fresh and within and not self._slot_ready(self._slot_of(backend)):
+                raise Violation(f"{name} sends people to another replica of r{number}, which is not ready")
             if moved and number != memory.stable and not self._slot_ready(self._slot_of(backend)):
                 raise Violation(f"{name} gives r{number} a share that its ready replicas cannot carry")
             if moved and names.release("sales", env, number) not in self.routes:
@@ -65,20 +69,35 @@ class Visitors(Promises):
         backends = routes.backends_of(new)
         target = {self._slot_of(backend)[1] for backend in backends}
         gone: set[int] = set()
+        slots: set[tuple[int, int]] = set()
         for rule in new["rules"][:-1]:
             sent = {backend["name"]: backend["weight"] for backend in rule["backendRefs"]}
             if sent != backends:
                 raise Violation(f"{name} sends page loads elsewhere than new visits")
             for match in rule["matches"]:
                 cookie = next(header["value"] for header in match["headers"] if header["name"] == "Cookie")
-                gone |= {int(number) for number in re.search(r"=\(\?:([0-9|]+)\)", cookie)[1].split("|")}
+                for number, which in re.findall(r"(\d+)\\\.(\[0-9\]\+|\d+)", cookie):
+                    if which.isdigit():
+                        slots.add((int(number), int(which)))
+                    else:
+                        gone.add(int(number))
         removing = self.status.environment(env).removing
         there = {pod.slot[1] for pod in self.pods.values() if pod.slot[0] == env and not pod.over}
         left = {n for e, n in self.exposed if e == env} & there - target - set(removing)
         if not left <= gone:
             raise Violation(f"a page load may still land on {sorted(left - gone)} of {env}, which has left")
+        scales = self.status.environment(env).scales
+        leaving = {(s.release, slot.index) for s in scales if s.release in target for slot in s.leaving}
+        if not leaving <= slots:
+            raise Violation(f"a page load may still land on {sorted(leaving - slots)} of {env}, which leaves")
+        if slots & {self._place(backend) for backend in backends}:
+            raise Violation(f"{name} treats whoever is on a replica that serves as a stranger: {sorted(slots)}")
         if gone & target:
             raise Violation(f"{name} treats whoever has {sorted(gone & target)} open as a stranger")
+
+    def _place(self, backend: str) -> tuple[int, int]:
+        _, number, label = self._slot_of(backend)
+        return number, int(label[1:])
 
     def _check_pins(self, name: str, new: dict) -> None:
         """The cookie of a pod leads to that pod and to no other."""

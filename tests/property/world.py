@@ -97,9 +97,9 @@ class World(Sights, Calls, Memory, SlowWork, People):
                 pod.placed, pod.born, pod.quiet_since = True, self.now, self.now
             elif pod.broken_since is not None and (self.now - pod.broken_since).total_seconds() > pod.broken_for:
                 pod.broken_since = None
-        self._program()
+        self.program()
 
-    def _program(self) -> None:
+    def program(self) -> None:
         """The gateway does what the routes say, a second after they were written; unless it does not."""
         for name, (route, _, written) in self.routes.items():
             late = (self.now - written).total_seconds() < 1

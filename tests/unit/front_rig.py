@@ -194,9 +194,9 @@ async def eventually(what: str, condition: Callable[[], Awaitable[bool]], *, wit
         await asyncio.sleep(0.02)
 
 
-def environment(app_port: int) -> dict[str, str]:
+def environment(app_port: int, *, sessions: int | None = None) -> dict[str, str]:
     """The environment of a front in a test: the slot's four variables, and the files where they are in the checkout."""
-    slot = settings.environment(app_port=app_port, cookie=COOKIE, pin=PIN, release=14)
+    slot = settings.environment(app_port=app_port, cookie=COOKIE, pin=PIN, release=14, sessions=sessions)
     return {"PATH": os.environ["PATH"], "DATAAPP_FRONT_HOME": str(settings.directory()), **slot}
 
 
@@ -205,8 +205,11 @@ def configuration() -> str:
 
 
 @contextlib.asynccontextmanager
-async def front(*, app_port: int | None = None) -> AsyncIterator[Front]:
-    """Run app and front; `app_port` names another port in place of the app's own (to point the front at nothing)."""
+async def front(*, app_port: int | None = None, sessions: int | None = None) -> AsyncIterator[Front]:
+    """Run app and front; `app_port` names another port in place of the app's own (to point the front at nothing).
+
+    `sessions`: how many may have it open at once.
+    """
     haproxy = program("haproxy")
     app = App()
     async with app.serving():
@@ -220,7 +223,7 @@ async def front(*, app_port: int | None = None) -> AsyncIterator[Front]:
                 haproxy,
                 "-f",
                 configuration(),
-                env={**environment(app_port or app.port), **binds},
+                env={**environment(app_port or app.port, sessions=sessions), **binds},
                 pass_fds=[listening.fileno() for listening in sockets],
             )
             ports = [listening.getsockname()[1] for listening in sockets]

@@ -26,7 +26,9 @@ def test_fifty_releases_have_a_bit_of_everything() -> None:
     assert {step.breaks for step in steps} == {"", "session", "crash", "listen"}
     assert sum(step.failing for step in steps) >= 5
     assert sum(step.burst for step in steps) >= 3
-    assert sum(step == GOOD for step in steps) >= 8
+    assert sum(step == GOOD for step in steps) >= 6
+    assert sum(step.canary for step in steps) >= 5
+    assert sum(step.resize for step in steps) >= 4
     for boundary in BOUNDARIES:
         assert sum(step.kill == boundary for step in steps) >= 2, "once for the process and once for the pod"
 
@@ -69,5 +71,5 @@ def test_thirty_people_are_of_every_kind_on_every_app() -> None:
 @pytest.mark.parametrize("wanted", [1, 2, 8, 9])
 def test_of_each_signal_enough_releases_break(wanted: int) -> None:
     broken = [how for app in BREAKS for how in order(app, wanted)]
-    for how in ("session", "crash", "listen"):
+    for how in ("session", "crash", "listen", "errors", "slow"):
         assert wanted <= broken.count(how) <= wanted + 1

@@ -14,7 +14,9 @@ _REQUIRED = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "coredns": "github.com/coredns/coredns",
     "buildkit": "github.com/moby/buildkit",
+    "kwok": "sigs.k8s.io/kwok",
 }
+_ALL = (*binaries.BUILDS, *binaries.ON_DEMAND)
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def lab(tmp_path) -> Lab:
     return lab_in(tmp_path)
 
 
-@pytest.mark.parametrize("build", binaries.BUILDS, ids=lambda build: build.name)
+@pytest.mark.parametrize("build", _ALL, ids=lambda build: build.name)
 def test_a_module_asks_for_the_version_that_the_binary_is_filed_under(build, lab):
     home = CHECKOUT / "lab" / "modules" / build.module
     text = (home / "go.mod").read_text()
@@ -32,7 +34,7 @@ def test_a_module_asks_for_the_version_that_the_binary_is_filed_under(build, lab
     assert f"{_REQUIRED[build.module]} v{found[1]} h1:" in (home / "go.sum").read_text()
 
 
-@pytest.mark.parametrize("module", sorted({build.module for build in binaries.BUILDS}))
+@pytest.mark.parametrize("module", sorted({build.module for build in _ALL}))
 def test_the_go_that_the_lab_fetches_is_new_enough_for_every_module(module, lab):
     """GOTOOLCHAIN=local: a compiler older than the line `go` of a go.mod refuses to build it."""
     text = (CHECKOUT / "lab" / "modules" / module / "go.mod").read_text()

@@ -107,7 +107,7 @@ def test_a_pausing_step_says_what_to_type_and_goes_on_when_it_is_said() -> None:
     world.commands["resume"] = "env0=2.1"
     memory = env(decide(proved(world)))
     assert memory.step == 2
-    assert memory.answers[0].message == "r2 goes on from step 1"
+    assert memory.answers[0].message == "r2 goes on from step 2 of 3"
 
 
 def test_resuming_another_step_is_not_resuming_this_one() -> None:

@@ -221,7 +221,7 @@ def test_a_way_back_that_leads_nowhere_is_not_gone(word: str, expected: str) -> 
 
 def test_there_is_no_way_back_from_the_first() -> None:
     world = released()
-    told = "nothing was done: there is no release of before to go back to"
+    told = "nothing was done: there is no earlier release to go back to"
     assert say(world, "rollback", "1") == told
 
 

@@ -22,7 +22,7 @@ def hashed(**app: Any) -> str:
 def test_the_hash_is_the_same_in_every_version() -> None:
     """A changed number here means: upgrading the operator releases every app anew."""
     assert hashed() == "3a110ae3e206"
-    assert hashed(env=[A, SECRET | {"name": "C"}], replicas={"min": 3}, port=9000) == "c71f56026f0c"
+    assert hashed(env=[A, SECRET | {"name": "C"}], replicas={"min": 3}, port=9000) == "d08571fdc064"
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,7 @@ def test_the_hash_is_the_same_in_every_version() -> None:
         ({"resources": {}}, "an empty object"),
         ({"resources": {"cpu": "100m", "memory": "512Mi"}}, "defaults, written out"),
         ({"replicas": {"min": 1}, "probe": {"startup": "5m"}, "env": []}, "defaults, written out"),
+        ({"replicas": {"min": 3}}, "more replicas: the release that serves gets them"),
     ],
 )
 def test_what_is_said_in_other_words_is_the_same_release(app: dict[str, Any], why: str) -> None:
@@ -55,7 +56,7 @@ def test_what_is_said_in_other_words_is_the_same_release(app: dict[str, Any], wh
         ({"env": [A, B]}, {"env": [B, A]}, "the order: $(A) in a later variable means an earlier one"),
         ({}, {"resources": {"memory": "1Gi"}}, "memory"),
         ({}, {"resources": {"cpu": "1"}}, "CPU"),
-        ({}, {"replicas": {"min": 2}}, "the number of slots"),
+        ({}, {"replicas": {"min": 1, "sessionsPerReplica": 9}}, "how many a pod lets in"),
         ({}, {"probe": {"startup": "1m"}}, "the patience with its start: it is in the pod"),
     ],
 )

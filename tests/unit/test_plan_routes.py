@@ -76,14 +76,16 @@ def weights(
         host="h.test",
         gateway=GW,
         shares=shares,
-        slots=dict.fromkeys(shares, slots),
+        slots=dict.fromkeys(shares, range(slots)),
         leaving=leaving,
         plan=57,
     )
 
 
 def pins(number: int, slots: int = 2) -> dict[str, Any]:
-    return routes.pins_spec(app="sales", environment="prod", host="h.test", gateway=GW, number=number, slots=slots)
+    return routes.pins_spec(
+        app="sales", environment="prod", host="h.test", gateway=GW, number=number, slots=range(slots)
+    )
 
 
 def reached(specs: list[dict[str, Any]], *, path: str = "/", headers: dict[str, str] | None = None) -> set[str]:
@@ -163,7 +165,7 @@ def test_the_shares_of_a_step_are_exact_whatever_the_slots(percent: int, old: in
         host="h.test",
         gateway=GW,
         shares={13: 1000 - percent * 10, 14: percent * 10},
-        slots={13: old, 14: new},
+        slots={13: range(old), 14: range(new)},
         leaving=(),
         plan=57,
     )
@@ -180,7 +182,7 @@ def test_before_a_switch_nobody_reaches_the_candidate_by_chance() -> None:
 
 
 def test_the_preview_host_keeps_sessions_on_their_slot() -> None:
-    preview = routes.preview_spec(app="sales", environment="prod", host="p.test", gateway=GW, number=14, slots=2)
+    preview = routes.preview_spec(app="sales", environment="prod", host="p.test", gateway=GW, number=14, slots=(0, 1))
     assert preview["hostnames"] == ["p.test"]
     assert reached([preview]) == NEW
     assert reached([preview], headers=COOKIE14) == {"sales-prod-14-s1"}
@@ -221,7 +223,7 @@ def test_only_weights_say_the_plan_and_on_every_rule() -> None:
 
 def test_without_a_listener_every_one_that_matches_is_meant() -> None:
     spec = routes.pins_spec(
-        app="a", environment="b", host="h", gateway=GatewayRef(namespace="n", name="g"), number=1, slots=1
+        app="a", environment="b", host="h", gateway=GatewayRef(namespace="n", name="g"), number=1, slots=(0,)
     )
     assert "sectionName" not in spec["parentRefs"][0]
 

@@ -31,7 +31,8 @@ class ReleasePlan(Model):
         default=(), max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
     hold: Duration = "0s"
-    slots: int = Field(ge=1, le=8)
+    slots: int = Field(ge=1, le=8, description="With how many replicas it begins.")
+    sessions_per_replica: int | None = Field(default=None, ge=1, le=1000)
     bake: Duration
     drain: Drain
     keep_warm: KeepWarm = KeepWarm()

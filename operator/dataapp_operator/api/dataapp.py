@@ -55,6 +55,14 @@ _HOLD_RULE = {
     "rule": "!has(self.blueGreen) || self.strategy == 'blueGreen'",
     "message": "blueGreen.hold is for strategy: blueGreen; leave it out (the steps of a canary have a hold of their own)",
 }
+_MAX_RULE = {
+    "rule": "!has(self.max) || self.max >= self.min",
+    "message": "replicas.max cannot be less than replicas.min",
+}
+_PER_REPLICA_RULE = {
+    "rule": "!has(self.max) || self.max == self.min || has(self.sessionsPerReplica)",
+    "message": "say in replicas.sessionsPerReplica how many sessions one copy carries: nobody else knows when another is needed",
+}
 _HOST_RULE = {
     "rule": r"self.matches(r'^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')",
     "message": "a host is a DNS name such as sales.example.org: small letters, digits, '-' and dots, at most 63 characters"
@@ -150,9 +158,32 @@ class Resources(Model):
 
 
 class Replicas(Model):
-    """How many copies of the app run. Sessions stay with the copy they began on."""
+    """How many copies of the app run. Sessions stay with the copy they began on.
+
+    A change is no release: copies of the one that serves are added, or leave once their last session has ended.
+    """
 
     min: int = Field(default=1, ge=1, le=MAX_SLOTS)
+    max: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_SLOTS,
+        description="Up to how many, as open sessions ask for them; without it, always min.",
+    )
+    sessions_per_replica: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="How many sessions one copy carries. Who comes when all are full gets a page that says so and tries again"
+        " by itself; with max, another copy is started before that.",
+    )
+
+    model_config = Model.model_config | {"json_schema_extra": _cel(_MAX_RULE, _PER_REPLICA_RULE)}
+
+    @property
+    def most(self) -> int:
+        """The largest number of copies."""
+        return max(self.max or self.min, self.min)
 
 
 class Probe(Model):

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     CHECKING = "Checking"
     SWITCHING = "Switching"
     HOLDING = "Holding"
+    SCALING = "Scaling"
     METRIC_FAILED = "MetricFailed"
     METRIC_INCONCLUSIVE = "MetricInconclusive"
     PROMETHEUS_MISSING = "PrometheusMissing"

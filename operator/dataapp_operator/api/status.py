@@ -82,6 +82,29 @@ class Quarantined(Model):
     reason: str = Field(max_length=4096)
 
 
+class LeavingSlot(Model):
+    """A replica of a release that serves: it gets no new visits and keeps its open sessions."""
+
+    index: int
+    since: Timestamp
+    forced_at: Timestamp
+
+
+class Scale(Model):
+    """The replicas of a release, by their index, where they are not those that it began with."""
+
+    release: int
+    serving: tuple[int, ...] = Field(
+        max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}, description="They get new visits."
+    )
+    starting: tuple[int, ...] = Field(default=(), max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    leaving: tuple[LeavingSlot, ...] = Field(
+        default=(), max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}
+    )
+    removing: tuple[int, ...] = Field(default=(), max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    fewer_since: Timestamp | None = Field(default=None, description="Since when fewer replicas would be enough.")
+
+
 class Answer(Model):
     """What became of a person's command: what was done, or why nothing was."""
 
@@ -127,6 +150,7 @@ class EnvironmentStatus(Model):
     draining: tuple[Draining, ...] = Field(default=(), max_length=32, json_schema_extra=_LIST_BY_RELEASE)
     warm: tuple[Warm, ...] = Field(default=(), max_length=8, json_schema_extra=_LIST_BY_RELEASE)
     removing: tuple[int, ...] = Field(default=(), max_length=32, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    scales: tuple[Scale, ...] = Field(default=(), max_length=32, json_schema_extra=_LIST_BY_RELEASE)
     artefacts: tuple[Artefact, ...] = Field(default=(), max_length=64, json_schema_extra=_LIST_BY_RELEASE)
     quarantined: tuple[Quarantined, ...] = Field(default=(), max_length=16, json_schema_extra=_LIST_BY_RELEASE)
     waiting_for: WaitingFor | None = None

@@ -65,7 +65,7 @@ class Runtime:
         self._settings = settings
         self._metrics = metrics
         self.kinds = tuple(kind for kind in SLIM if kind not in _left_out(settings))
-        self.store = Store({kind: SLIM[kind] for kind in self.kinds})
+        self.store = Store(SLIM)  # of what is neither listed nor watched it has none, and a decision may ask
         self._claims = HostClaims()
         self._apps = Line("apps", self._reconcile_app, settings.workers)
         self.queue = self._apps.queue

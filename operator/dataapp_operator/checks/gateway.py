@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from dataapp_operator.front.settings import RELEASE_HEADER
+from dataapp_operator.front.settings import FULL_HEADER, RELEASE_HEADER
 from dataapp_operator.plan.names import HEADER_PLAN
 
 _PAUSE = 0.1  # s between two visits
@@ -76,8 +76,9 @@ async def _visit(
                 answer.headers.get(RELEASE_HEADER, "none"),
             )
             detail = f"status {answer.status}, plan {seen_plan}, release {seen_release}"
-            fits = answer.status < 500 and seen_plan == str(plan) and seen_release in {str(n) for n in releases}  # noqa: PLR2004
-            return fits, detail
+            # A slot that has no place for another visitor says so itself: it was reached.
+            reached = answer.status < 500 or FULL_HEADER in answer.headers  # noqa: PLR2004
+            return reached and seen_plan == str(plan) and seen_release in {str(n) for n in releases}, detail
     except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
         return False, f"no answer from the gateway ({str(error) or type(error).__name__})"
 

@@ -39,13 +39,16 @@ HEALTH_PATH: Final = "/healthz"
 RELEASE_HEADER: Final = "X-DataApp-Release"
 """On every answer, also on the front's own: the release's number."""
 
+FULL_HEADER: Final = "X-DataApp-Full"
+"""On the answer to a new visitor for whom a slot has no place; the page tries again by itself."""
+
 COMMAND: Final = ("/usr/bin/tini", "--", "haproxy", "-f", "/etc/front/haproxy.cfg")
 """The sidecar's command. tini is PID 1, since HAProxy as PID 1 ignores SIGTERM and stays for the whole grace period."""
 
 HOME: Final = "/etc/front"
 """Where the image keeps the files."""
 
-FILES: Final = ("haproxy.cfg", "front.lua", "unavailable.html")
+FILES: Final = ("haproxy.cfg", "front.lua", "unavailable.html", "full.html")
 """The files that belong in `HOME`, all from `directory()`."""
 
 
@@ -54,13 +57,16 @@ def directory() -> Path:
     return Path(__file__).parent
 
 
-def environment(*, app_port: int, cookie: str, pin: str, release: int) -> dict[str, str]:
+def environment(*, app_port: int, cookie: str, pin: str, release: int, sessions: int | None = None) -> dict[str, str]:
     """The environment of one slot's front: the four variables without which it refuses to start.
+
+    And, where there is a limit, how many may have the slot open at once.
 
     `app_port` is where the app listens in the pod, `cookie` and `pin` the pin cookie's name and value (for instance
     `dataapp-sales-production` and `14.0`), `release` the release's number.
     """
-    return {
+    limit = {} if sessions is None else {"DATAAPP_SESSIONS": str(sessions)}
+    return limit | {
         "DATAAPP_APP_PORT": str(app_port),
         "DATAAPP_COOKIE": cookie,
         "DATAAPP_PIN": pin,

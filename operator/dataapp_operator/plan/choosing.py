@@ -27,8 +27,6 @@ def choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
     wish, hold = wish_for(scene, earlier)
     content = None if wish is None else wish.content(scene.environment)
     if wish is None or content is None or content == desired.content(memory.artefact(memory.stable)):
-        if _move_away(scene, draft):
-            return
         if hold is None:
             draft.update(waiting_for=None)
         else:
@@ -86,34 +84,20 @@ def come_back(draft: Draft, number: int) -> None:
     draft.wake_in(0)
 
 
-def _move_away(scene: Scene, draft: Draft) -> bool:
-    """What serves is on a node that somebody is about to empty: the same is released once more, elsewhere.
-
-    A release like any other: it is checked, new visitors go to it, and who has the old one open keeps it to the end.
-    """
-    memory = scene.memory
-    spec, node = scene.spec(memory.stable), None if memory.stable is None else scene.on_cordoned_node(memory.stable)
-    if spec is None or node is None or any(desired.content(q) == desired.content(spec) for q in memory.quarantined):
-        return False
-    cause = f"the same as r{spec.number}, somewhere else: node {node} takes no new pods and may be emptied"
-    once_more(scene, draft, spec, cause)
-    return True
-
-
 def once_more(scene: Scene, draft: Draft, spec: AppReleaseSpec, cause: str) -> bool:
     """Begin what another release was, as a new one; False: something must go first, and it is told what."""
     if _in_the_way(scene, draft, desired.content(spec)):
         return False
-    again = spec.model_copy(update={"cause": cause})
+    plan = spec.plan.model_copy(update={"slots": _serving(scene) or spec.plan.slots})
+    again = spec.model_copy(update={"cause": cause, "plan": plan})
     own = {number: record.spec for (env, number), record in scene.observed.releases.items() if env == scene.env}
-    made = (n for n, known in own.items() if n > scene.observed.status.last_number and known == _numbered(again, n))
+    given = scene.observed.status.last_number
+    made = (
+        known for n, known in sorted(own.items()) if n > given and _alike(known, again.model_copy(update={"number": n}))
+    )
     # The first: created by a pass that did not live to remember it.
-    _begin(scene, draft, _numbered(again, min(made, default=draft.last_number + 1)))
+    _begin(scene, draft, next(made, again.model_copy(update={"number": draft.last_number + 1})))
     return True
-
-
-def _numbered(spec: AppReleaseSpec, number: int) -> AppReleaseSpec:
-    return spec.model_copy(update={"number": number})
 
 
 def supersede_if_stuck(scene: Scene, draft: Draft, number: int, earlier: str | None) -> None:
@@ -179,24 +163,38 @@ def _begin(scene: Scene, draft: Draft, spec: AppReleaseSpec) -> None:
     draft.wake_in(0)
 
 
+def _serving(scene: Scene) -> int | None:
+    """With how many replicas the stable release serves: its successor has to carry as much."""
+    stable = scene.memory.stable
+    return None if stable is None else len(scene.scale(stable).serving)
+
+
+def _alike(one: AppReleaseSpec, other: AppReleaseSpec) -> bool:
+    """The same but for the number of replicas, which may have changed since it was begun."""
+    plan = one.plan.model_copy(update={"slots": other.plan.slots})
+    return one.model_copy(update={"plan": plan}) == other
+
+
 def _spec_for(scene: Scene, wish: Wish, *, last_number: int) -> AppReleaseSpec:
     """The frozen spec of the new release, with its number: the one it has in the environment before, or the next."""
     assert scene.environment is not None  # noqa: S101 - the caller looked
+    slots = _serving(scene)
     observed = scene.observed
     own = {number: record.spec for (env, number), record in observed.releases.items() if env == scene.env}
     if wish.number is not None:
-        spec = desired.release_spec(scene.app, wish, scene.environment, number=wish.number)
+        spec = desired.release_spec(scene.app, wish, scene.environment, number=wish.number, slots=slots)
         taken = desired.content(scene.memory.artefact(wish.number)) not in {None, desired.content(spec)} or _ended(
             scene, wish.number
         )
-        if own.get(wish.number, spec) == spec and wish.number >= max(own, default=0) and not taken:
-            return spec
+        there = own.get(wish.number, spec)
+        if _alike(there, spec) and wish.number >= max(own, default=0) and not taken:
+            return there
     given = observed.status.last_number
     for number, known in sorted(own.items()):
-        spec = desired.release_spec(scene.app, wish, scene.environment, number=number)
-        if number > given and spec == known:
-            return spec  # created by a pass that did not live to remember it
-    return desired.release_spec(scene.app, wish, scene.environment, number=last_number + 1)
+        spec = desired.release_spec(scene.app, wish, scene.environment, number=number, slots=slots)
+        if number > given and _alike(known, spec):
+            return known  # created by a pass that did not live to remember it
+    return desired.release_spec(scene.app, wish, scene.environment, number=last_number + 1, slots=slots)
 
 
 def _ended(scene: Scene, number: int) -> bool:

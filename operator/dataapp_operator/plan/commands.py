@@ -136,7 +136,9 @@ def _stands(scene: Scene, command: str, now: Word) -> str:
     steps = spec.plan.steps if spec is not None else ()
     if command == RESUME:
         pausing = now.step is not None and now.step < len(steps) and steps[now.step].pause
-        return f"r{number} goes on from step {now.step}" if pausing else f"r{number} has no pausing step {now.step}"
+        if not pausing or now.step is None:
+            return f"r{number} has no pausing step {now.step}"
+        return f"r{number} goes on from step {now.step + 1} of {len(steps)}"
     held = spec is not None and seconds(spec.plan.hold) > 0 and phase in {Phase.DEPLOYING, Phase.CHECKING}
     if held:
         return f"r{number} gets all new visitors without a hold, once its checks have passed"

@@ -29,7 +29,10 @@ def config_hash(app: AppSpec) -> str:
     from the same manifest: an upgrade of the operator releases nothing.
     The order of variables counts: ``$(A)`` in a value means a variable that stands before it.
     """
-    content = app.model_dump(by_alias=True, exclude_defaults=True, mode="json") | {"port": app.listens_on}
+    content = app.model_dump(by_alias=True, exclude_defaults=True, mode="json", exclude={"replicas"})
+    if app.replicas.sessions_per_replica is not None:  # the pods themselves keep to it
+        content["sessionsPerReplica"] = app.replicas.sessions_per_replica
+    content["port"] = app.listens_on
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
@@ -45,8 +48,13 @@ def content(of: Artefact | Quarantined | AppReleaseSpec | None) -> tuple[str, st
     return None if of is None else (of.image, of.config_hash)
 
 
-def release_spec(app: str, wish: Wish, environment: Environment, *, number: int) -> AppReleaseSpec:
-    """The frozen spec of a release of a wish in an environment, with that environment's settings and way of releasing."""
+def release_spec(
+    app: str, wish: Wish, environment: Environment, *, number: int, slots: int | None = None
+) -> AppReleaseSpec:
+    """The frozen spec of a release of a wish in an environment, with that environment's settings and way of releasing.
+
+    ``slots``: how many replicas serve now; it begins with as many, within the author's limits.
+    """
     here = wish.here(environment)
     assert here.framework is not None  # noqa: S101 - the API asks for it beside an image, and reading code finds it
     return AppReleaseSpec(
@@ -63,7 +71,8 @@ def release_spec(app: str, wish: Wish, environment: Environment, *, number: int)
             strategy=environment.release.strategy,
             steps=environment.release.steps,
             hold=environment.release.hold,
-            slots=here.replicas.min,
+            slots=min(max(slots or 0, here.replicas.min), here.replicas.most),
+            sessions_per_replica=here.replicas.sessions_per_replica,
             bake=environment.release.bake,
             drain=environment.release.drain,
             keep_warm=environment.release.keep_warm,

@@ -9,7 +9,7 @@ import re
 from dataapp_operator.api.base import timestamp
 from dataapp_operator.api.dataapp import Environment
 from dataapp_operator.api.reasons import Reason
-from dataapp_operator.plan import choosing, draining, hands, names, phases, record, switching, upkeep, words
+from dataapp_operator.plan import choosing, draining, hands, names, phases, record, scaling, switching, upkeep, words
 from dataapp_operator.plan.choosing import LOOK_AGAIN
 from dataapp_operator.plan.facts import GatewayFacts
 from dataapp_operator.plan.scene import Draft, Scene, host_of
@@ -35,6 +35,7 @@ def step(scene: Scene, *, last_number: int, earlier: str | None) -> Draft:
     if scene.memory.intent is None:
         upkeep.ensure_weights(scene, draft, cls)
     upkeep.remove(scene, draft)
+    scaling.remove(scene, draft)
     if scene.environment is None:
         _depart(scene, draft)
     elif scene.memory.candidate is not None:
@@ -46,7 +47,9 @@ def step(scene: Scene, *, last_number: int, earlier: str | None) -> Draft:
     if scene.environment is not None:
         hands.answer_rest(scene, draft)
     draining.advance(scene, draft)
+    scaling.advance(scene, draft)
     draining.ask_fronts(scene, draft)
+    scaling.ask_fronts(scene, draft)
     _refused(scene, draft)
     _forget(draft)
     record.project(scene, draft)

@@ -81,7 +81,7 @@ def _roll_back(scene: Scene, draft: Draft, said: commands.Word, spec: AppRelease
     number = _former(scene, spec) if said.to is None else said.to
     former = scene.spec(number)
     if former is None or number == spec.number:
-        which = "no release of before" if said.to is None else f"no record (AppRelease) of r{said.to}"
+        which = "no earlier release" if said.to is None else f"no record (AppRelease) of r{said.to}"
         commands.answer(draft, commands.ROLLBACK, said, f"nothing was done: there is {which} to go back to")
         return False
     content = desired.content(former)

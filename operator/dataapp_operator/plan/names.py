@@ -61,11 +61,6 @@ def slot_label(index: int) -> str:
     return f"s{index}"
 
 
-def slot_labels(count: int) -> tuple[str, ...]:
-    """The slot labels of a release with so many slots."""
-    return tuple(slot_label(index) for index in range(count))
-
-
 def preview_route(app: str, environment: str, number: int) -> str:
     """The route of a release's preview host. The dot keeps it apart from every other name of ours."""
     return f"{app}-{environment}-{number}.preview"
@@ -109,10 +104,11 @@ def pin_pattern(app: str, environment: str, number: int, index: int) -> str:
     return rf"^(?:.*; ?)?{cookie(app, environment)}={number}\.{index}(?:;.*)?$"
 
 
-def leaving_pattern(app: str, environment: str, numbers: Iterable[int]) -> str:
-    """A regular expression for a Cookie header that carries a pin of one of these releases."""
-    alternatives = "|".join(str(number) for number in sorted(numbers))
-    return rf"^(?:.*; ?)?{cookie(app, environment)}=(?:{alternatives})\.[0-9]+(?:;.*)?$"
+def leaving_pattern(app: str, environment: str, numbers: Iterable[int], slots: Iterable[tuple[int, int]] = ()) -> str:
+    """A regular expression for a Cookie header that carries a pin of one of these releases, or of one of these slots."""
+    alternatives = [rf"{number}\.[0-9]+" for number in sorted(numbers)]
+    alternatives += [rf"{number}\.{index}" for number, index in sorted(slots)]
+    return rf"^(?:.*; ?)?{cookie(app, environment)}=(?:{'|'.join(alternatives)})(?:;.*)?$"
 
 
 def host(cls: EnvironmentClassSpec, *, app: str, namespace: str, environment: str) -> str:

@@ -119,7 +119,13 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
 def _found_later(scene: Scene, number: int, before: AppReleaseStatus) -> dict[str, object]:
     """What the log of a failed release says, where there was no time to read it before visitors were taken back."""
     log = scene.observed.logs.get((scene.env, number))
-    if log is None or log.running or before.log or not log.lines:
+    if (
+        log is None
+        or log.running
+        or before.log
+        or not log.lines
+        or before.phase not in {Phase.FAILED, Phase.ROLLED_BACK}
+    ):
         return {}
     update: dict[str, object] = {"log": log.lines[-20:]}
     if log.cause and before.message and log.cause not in before.message:

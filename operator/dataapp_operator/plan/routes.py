@@ -7,7 +7,7 @@
 Defaults are spelled out so that "is it as we want it?" is plain equality with what the server stores.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dataapp_operator.api.environmentclass import GatewayRef
@@ -29,11 +29,14 @@ def weights_spec(
     host: str,
     gateway: GatewayRef,
     shares: Mapping[int, int],
-    slots: Mapping[int, int],
+    slots: Mapping[int, Sequence[int]],
     leaving: Iterable[int],
+    leaving_slots: Iterable[tuple[int, int]] = (),
     plan: int,
 ) -> Json:
     """New visits, and page loads of leaving releases, by ``shares`` (release: of SCALE) over the slots of each.
+
+    ``leaving_slots``: (release, slot) of single replicas that leave.
 
     The answer says which plan sent it there.
     """
@@ -49,9 +52,10 @@ def weights_spec(
         }
     ]
     rules: list[Json] = []
-    leaving = sorted(leaving)
-    if leaving:
-        gone = _header("Cookie", names.leaving_pattern(app, environment, leaving), kind="RegularExpression")
+    leaving, leaving_slots = sorted(leaving), sorted(leaving_slots)
+    if leaving or leaving_slots:
+        pattern = names.leaving_pattern(app, environment, leaving, leaving_slots)
+        gone = _header("Cookie", pattern, kind="RegularExpression")
         rules.append(
             {
                 "matches": [
@@ -66,10 +70,10 @@ def weights_spec(
     return _spec(host, gateway, rules)
 
 
-def pins_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, number: int, slots: int) -> Json:
+def pins_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, number: int, slots: Sequence[int]) -> Json:
     """Each slot's cookie leads to that slot."""
     rules = []
-    for index in range(slots):
+    for index in slots:
         pin = _header("Cookie", names.pin_pattern(app, environment, number, index), kind="RegularExpression")
         rules.append(
             {
@@ -80,9 +84,19 @@ def pins_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, num
     return _spec(host, gateway, rules)
 
 
-def preview_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, number: int, slots: int) -> Json:
-    """The preview host: pins of its slots first, then any of them."""
-    pins = pins_spec(app=app, environment=environment, host=host, gateway=gateway, number=number, slots=slots)
+def preview_spec(
+    *,
+    app: str,
+    environment: str,
+    host: str,
+    gateway: GatewayRef,
+    number: int,
+    slots: Sequence[int],
+    pinned: Sequence[int] | None = None,
+) -> Json:
+    """The preview host: pins of its slots first (``pinned``, where they are others), then any of those that serve."""
+    pinned = slots if pinned is None else pinned
+    pins = pins_spec(app=app, environment=environment, host=host, gateway=gateway, number=number, slots=pinned)
     rules = [*pins["rules"], {"matches": [_ANY_PATH], "backendRefs": _backends(app, environment, number, slots, SCALE)}]
     return _spec(host, gateway, rules)
 
@@ -105,12 +119,12 @@ def backends_of(spec: Json) -> dict[str, int]:
     return {b["name"]: b.get("weight", 1) for b in rules[-1].get("backendRefs") or []}
 
 
-def _backends(app: str, environment: str, number: int, slots: int, whole: int) -> list[Json]:
+def _backends(app: str, environment: str, number: int, slots: Sequence[int], whole: int) -> list[Json]:
     """The slots of one release, sharing ``whole`` so that the sum is exact."""
-    share, rest = divmod(whole, slots)
+    share, rest = divmod(whole, len(slots))
     return [
-        _backend(names.slot(app, environment, number, index), share + (1 if index < rest else 0))
-        for index in range(slots)
+        _backend(names.slot(app, environment, number, index), share + (1 if place < rest else 0))
+        for place, index in enumerate(slots)
     ]
 
 

@@ -14,7 +14,7 @@ from dataapp_operator.api.base import instant, timestamp
 from dataapp_operator.api.dataapp import Environment
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.reasons import Phase, Reason
-from dataapp_operator.api.status import EnvironmentStatus, WaitingFor
+from dataapp_operator.api.status import EnvironmentStatus, Scale, WaitingFor
 from dataapp_operator.plan import health, names
 from dataapp_operator.plan.actions import Action, Background, Target
 from dataapp_operator.plan.code import CodeView
@@ -70,15 +70,29 @@ class Scene:
         """What exists of a release's slots."""
         return dict(self.observed.slots.get((self.env, number), {}))
 
-    def slot_count(self, number: int) -> int:
-        """How many slots a release has: by its record, or without one by what exists."""
+    def scale(self, number: int) -> Scale:
+        """The slots of a release as they are persisted: what it began with, where nothing has changed since.
+
+        Without a record, what it began with is what exists.
+        """
         spec = self.spec(number)
-        return spec.plan.slots if spec else max(len(self.slots(number)), 1)
+        count = spec.plan.slots if spec else max(len(self.slots(number)), 1)
+        begun = Scale(release=number, serving=tuple(range(count)))
+        return next((s for s in self.memory.scales if s.release == number), begun)
+
+    def slot(self, number: int, index: int) -> SlotFacts:
+        """What exists of one slot."""
+        return self.observed.slots.get((self.env, number), {}).get(names.slot_label(index), SlotFacts())
 
     def needed(self, number: int) -> dict[str, SlotFacts]:
-        """The slots a release needs, existing or not."""
-        existing = self.slots(number)
-        return {label: existing.get(label, SlotFacts()) for label in names.slot_labels(self.slot_count(number))}
+        """The slots that a release needs to serve, existing or not."""
+        return {names.slot_label(index): self.slot(number, index) for index in self.scale(number).serving}
+
+    def pinned(self, number: int) -> tuple[int, ...]:
+        """The slots to which a cookie leads: those that serve, those that leave, and those whose Service is there."""
+        scale = self.scale(number)
+        coming = [index for index in scale.starting if self.slot(number, index).service is not None]
+        return tuple(sorted({*scale.serving, *coming, *(leaving.index for leaving in scale.leaving)}))
 
     def ready(self, number: int) -> bool:
         """Every needed slot can take traffic."""
@@ -110,7 +124,11 @@ class Scene:
 
     def fronts(self, number: int) -> list[FrontFacts]:
         """What the fronts of a release's pods said just now; an unknown one for a pod that was not asked, or long ago."""
-        pods = [pod for slot in self.slots(number).values() for pod in slot.pods if not pod.over]
+        return [front for slot in self.slots(number).values() for front in self.fronts_of(slot)]
+
+    def fronts_of(self, slot: SlotFacts) -> list[FrontFacts]:
+        """The same of one slot."""
+        pods = [pod for pod in slot.pods if not pod.over]
         said = [self.observed.fronts.get(pod.name, FrontFacts()) for pod in pods]
         oldest = self.now - timedelta(seconds=HEARSAY)
         return [front if front.at is not None and front.at >= oldest else FrontFacts() for front in said]

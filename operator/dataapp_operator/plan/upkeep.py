@@ -12,7 +12,7 @@ from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.status import SCALE, EnvironmentStatus
 from dataapp_operator.plan import names, routes, workload
 from dataapp_operator.plan.actions import Delete, Ensure
-from dataapp_operator.plan.facts import ReplicaSetFacts, RouteFacts
+from dataapp_operator.plan.facts import ReplicaSetFacts, RouteFacts, SlotFacts
 from dataapp_operator.plan.scene import Draft, Scene
 
 POD_GRACE = 30
@@ -54,6 +54,18 @@ def leaving(memory: EnvironmentStatus) -> set[int]:
     if memory.intent or memory.phase in {Phase.RELEASING, Phase.BAKING}:
         numbers |= {n for n in (memory.candidate,) if n is not None}
     return numbers - shares(memory).keys()
+
+
+def leaving_slots(memory: EnvironmentStatus) -> list[tuple[int, int]]:
+    """(release, slot) of the single replicas whose browsers get another one on their next page load."""
+    going = shares(memory).keys()
+    return [
+        (scale.release, index)
+        for scale in memory.scales
+        if scale.release in going
+        for index in (*(slot.index for slot in scale.leaving), *scale.removing)
+        if index not in scale.serving
+    ]
 
 
 def ensure(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None) -> None:
@@ -100,7 +112,8 @@ def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None)
         host=scene.host,
         gateway=cls.gateway,
         shares=wanted_shares,
-        slots={number: scene.slot_count(number) for number in wanted_shares},
+        slots={number: _receiving(scene, number, known) for number in wanted_shares},
+        leaving_slots=leaving_slots(scene.memory),
         leaving=leaving(scene.memory),
         plan=scene.memory.intent.plan if scene.memory.intent else scene.memory.plan,
     )
@@ -109,6 +122,16 @@ def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None)
         # Weight only for a release that can take it: it lost a slot (or its pins) since the switch was decided. Wait.
         return known is not None and known.spec == wanted
     return _ensure_route(scene, draft, name, names.labels(scene.app, scene.env), wanted)
+
+
+def _receiving(scene: Scene, number: int, known: RouteFacts | None) -> tuple[int, ...]:
+    """The slots that share a release's new visits: those that serve; one that is away is not added, and not taken out."""
+    serving = scene.scale(number).serving
+    there = routes.backends_of(known.spec) if known is not None else {}
+    names_ = {index: names.slot(scene.app, scene.env, number, index) for index in serving}
+    if not any(name in there for name in names_.values()):
+        return serving
+    return tuple(i for i in serving if names_[i] in there or scene.slot(number, i).ready)
 
 
 def _can_take(scene: Scene, number: int) -> bool:
@@ -122,7 +145,9 @@ def _ensure_workload(scene: Scene, draft: Draft, number: int) -> None:
     if spec is None:
         return  # its record was deleted by somebody: what runs goes on, what is missing cannot be rebuilt
     owned_by = workload.owner(scene.app, scene.observed.uid)
-    for index, (_, slot) in enumerate(scene.needed(number).items()):
+    scale = scene.scale(number)
+    for index in (*scale.serving, *scale.starting):  # what leaves is not made again
+        slot = scene.slot(number, index)
         if slot.service is None:
             draft.actions.append(
                 Ensure(workload.service(spec, index=index, namespace=scene.observed.namespace, owned_by=owned_by))
@@ -155,10 +180,10 @@ def _nudge(scene: Scene, draft: Draft, known: ReplicaSetFacts | None) -> str:
 
 
 def _ensure_release_routes(scene: Scene, draft: Draft, number: int, cls: EnvironmentClassSpec) -> None:
-    slots = scene.slot_count(number)
+    serving, pinned = scene.scale(number).serving, scene.pinned(number)
     labels = names.labels(scene.app, scene.env, number)
     pins = routes.pins_spec(
-        app=scene.app, environment=scene.env, host=scene.host, gateway=cls.gateway, number=number, slots=slots
+        app=scene.app, environment=scene.env, host=scene.host, gateway=cls.gateway, number=number, slots=pinned
     )
     _ensure_route(scene, draft, names.release(scene.app, scene.env, number), labels, pins)
     preview = routes.preview_spec(
@@ -167,7 +192,8 @@ def _ensure_release_routes(scene: Scene, draft: Draft, number: int, cls: Environ
         host=preview_host(scene, number, cls),
         gateway=cls.gateway,
         number=number,
-        slots=slots,
+        slots=serving,
+        pinned=pinned,
     )
     _ensure_route(scene, draft, names.preview_route(scene.app, scene.env, number), labels, preview)
 
@@ -226,26 +252,29 @@ def _remove_one(scene: Scene, draft: Draft, number: int) -> bool:
         return False
     slots = scene.slots(number)
     for slot in slots.values():
-        if slot.replicaset is not None:
-            if not slot.replicaset.deleting:
-                draft.actions.append(
-                    Delete(
-                        kind="ReplicaSet",
-                        name=slot.replicaset.name,
-                        uid=slot.replicaset.uid,
-                        resource_version=slot.replicaset.resource_version,
-                        propagation="Orphan",
-                    )
-                )
-            continue
-        draft.actions += [
-            Delete(kind="Pod", name=pod.name, uid=pod.uid, grace_seconds=POD_GRACE)
-            for pod in slot.pods
-            if not pod.deleting
-        ]
-        if not slot.pods and slot.service is not None and not slot.service.deleting:
-            draft.actions.append(Delete(kind="Service", name=slot.service.name, uid=slot.service.uid))
+        end_slot(draft, slot)
     return all(slot.gone for slot in slots.values())
+
+
+def end_slot(draft: Draft, slot: SlotFacts) -> None:
+    """One step of taking a slot apart to which no route leads any more."""
+    if slot.replicaset is not None:
+        if not slot.replicaset.deleting:
+            draft.actions.append(
+                Delete(
+                    kind="ReplicaSet",
+                    name=slot.replicaset.name,
+                    uid=slot.replicaset.uid,
+                    resource_version=slot.replicaset.resource_version,
+                    propagation="Orphan",
+                )
+            )
+        return
+    draft.actions += [
+        Delete(kind="Pod", name=pod.name, uid=pod.uid, grace_seconds=POD_GRACE) for pod in slot.pods if not pod.deleting
+    ]
+    if not slot.pods and slot.service is not None and not slot.service.deleting:
+        draft.actions.append(Delete(kind="Service", name=slot.service.name, uid=slot.service.uid))
 
 
 def _delete_route(route: RouteFacts) -> Delete:

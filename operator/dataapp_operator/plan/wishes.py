@@ -259,6 +259,6 @@ def _config(spec: AppReleaseSpec) -> AppSpec:
         port=spec.run.port,
         env=spec.run.env,
         resources=spec.run.resources,
-        replicas=Replicas(min=spec.plan.slots),
+        replicas=Replicas(min=spec.plan.slots, sessions_per_replica=spec.plan.sessions_per_replica),
         probe=Probe(startup=probe.startup),
     )

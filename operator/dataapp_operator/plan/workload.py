@@ -108,6 +108,14 @@ def _pod(spec: AppReleaseSpec, *, index: int, front_image: str) -> Json:
             "fsGroup": 1000,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": names.labels(spec.app, spec.environment, spec.number)},
+            }
+        ],
         "initContainers": [_front(spec, index=index, image=front_image)],
         "containers": [_app(spec)],
     }
@@ -119,6 +127,7 @@ def _front(spec: AppReleaseSpec, *, index: int, image: str) -> Json:
         cookie=names.cookie(spec.app, spec.environment),
         pin=names.pin(spec.number, index),
         release=spec.number,
+        sessions=spec.plan.sessions_per_replica,
     )
     return {
         "name": "front",
