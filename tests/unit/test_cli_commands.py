@@ -163,6 +163,17 @@ def test_promote_full_skips_steps_where_there_are_some() -> None:
     assert "no steps to skip" in refused("promote-full", early, records(apprelease("production", 14, "Checking")))
 
 
+@pytest.mark.parametrize("hold", ["10m", "0s"])
+def test_promote_full_ends_a_hold(hold: str) -> None:
+    early = view(environment("production", stable=13, candidate=14, phase="Checking", weights={13: 1000}))
+    held = apprelease("production", 14, "Checking")
+    held["spec"]["plan"]["hold"] = hold
+    if hold == "0s":
+        assert "no steps to skip" in refused("promote-full", early, records(held))
+    else:
+        assert written(decide("promote-full", early, records(held)), "promote-full") == "production=14"
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [("pause", "is paused in production already"), ("promote-full", "goes to everybody in production")],

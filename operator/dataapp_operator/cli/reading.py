@@ -65,6 +65,7 @@ def release(manifest: Json) -> Release | None:
             Step(_number(step, "weight"), _text(step, "hold"), step.get("pause") is True)
             for step in _dicts(_dict(spec, "plan"), "steps")
         ),
+        hold=_text(_dict(spec, "plan"), "hold"),
         slots=tuple(
             Slot(_text(slot, "name"), slot.get("ready") is True, _number(slot, "sessions"))
             for slot in _dicts(status, "slots")

@@ -171,5 +171,7 @@ class Release:
     preview_url: str = ""
     sessions: int | None = None
     steps: tuple[Step, ...] = ()
+    hold: str = ""
+    """For how long it can be looked at before the switch, as its plan says it."""
     slots: tuple[Slot, ...] = ()
     checks: tuple[Check, ...] = ()
