@@ -1,4 +1,4 @@
-"""What comes before, and instead of, a plain switch on the real cluster: a hold in which a release can be looked at."""
+"""What is different from a plain switch, on the real cluster: a hold to look at a release, and no way back by ourselves."""
 
 import asyncio
 import time
@@ -132,3 +132,86 @@ async def test_an_operator_killed_during_a_hold_neither_begins_it_anew_nor_leave
     first = min(seen.at for seen in prober.report.seen if seen.release == 2)
     assert 0 <= first - until < 60
     assert prober.report.failed == 0
+
+
+ONE_WAY = {"compatibility": "irreversible", "bake": "10m"}
+
+
+async def stuck(team: Team, number: int) -> str:
+    """Wait until a person is told that a release failed and stays; what is said."""
+    message = await asyncio.to_thread(team.wait_condition, "app", "Stalled", "RollbackUnsafe")
+    assert environment(team.app("app"))["stuck"]["release"] == number
+    return message
+
+
+@pytest.mark.parametrize("steps", [None, [{"weight": 40, "hold": "10m"}]], ids=["at once", "canary"])
+async def test_what_cannot_be_taken_back_keeps_its_visitors_until_a_change_mends_it(
+    team: Team, steps: list[Json] | None
+) -> None:
+    team.release("app", KEY, steps=steps, policy=ONE_WAY)
+    await asyncio.to_thread(team.wait_released, "app", 1)
+    weight = "40%" if steps else "100%"
+    async with (
+        Watcher(team.kube.kubeconfig, team.namespace) as watcher,
+        visiting(team, "app", KEY) as old,
+        Prober(team.host("app"), rate=10, seconds=240) as prober,
+    ):
+        team.release("app", KEY, steps=steps, policy=ONE_WAY, app=version("v2"))
+        await asyncio.to_thread(
+            team.kube.wait,
+            "apprelease",
+            "app-sandbox-2",
+            team.namespace,
+            lambda record: (record.get("status") or {}).get("weight") == weight,
+            what="r2 has its visitors",
+        )
+        breaking.tell(team, "app", 2, "session")
+        message = await stuck(team, 2)
+        assert "compatibility: irreversible" in message
+        assert message.endswith("dataapps.dev/abort=sandbox=2")
+        before = environment(team.app("app"))
+        await asyncio.sleep(20)  # more than one look at it: time enough to go back wrongly
+        after = environment(team.app("app"))
+        assert (after["weights"], after["stable"], after["candidate"]) == (before["weights"], 1, 2)
+        assert team.record("app", 2)["status"]["weight"] == weight
+        team.release("app", KEY, steps=steps, policy=ONE_WAY | {"bake": "5s"}, app=version("v3"))
+        await asyncio.to_thread(team.wait_released, "app", 3)
+        assert old.session.failures == []
+    assert watcher.found == []
+    assert prober.report.failed == 0
+    assert [seen.release for seen in prober.report.changes()][-1] == 3
+    mended = team.record("app", 3)
+    assert (mended["spec"]["plan"]["compatibility"], mended["spec"]["plan"].get("steps") or []) == ("irreversible", [])
+    record = team.record("app", 2)["status"]
+    assert (record["phase"], record["reason"]) == ("Superseded", "SessionFailed")
+
+
+async def test_a_change_that_fails_its_checks_mends_nothing_and_a_person_goes_back(team: Team) -> None:
+    team.release("app", KEY, policy=ONE_WAY)
+    await asyncio.to_thread(team.wait_released, "app", 1)
+    team.release("app", KEY, policy=ONE_WAY, app=version("v2"))
+    await asyncio.to_thread(team.wait_phase, "app", 2, "Baking")
+    breaking.tell(team, "app", 2, "session")
+    await stuck(team, 2)
+    team.release("app", "streamlit-nolisten", policy=ONE_WAY, startup="10s")
+    await asyncio.to_thread(team.wait_phase, "app", 3, "Failed")
+    await stuck(team, 2)
+    assert await arrive(team.host("app"), 20) == {2: 20}
+    answer = await asyncio.to_thread(team.say, "app", "abort", "2")
+    assert answer == "r2 is given up; new visits go back to r1"
+    await asyncio.to_thread(team.wait_phase, "app", 2, "Aborted")
+    await asyncio.to_thread(team.wait_released, "app", 1)
+    assert await arrive(team.host("app"), 20) == {1: 20}
+
+
+async def test_what_works_again_goes_on_by_itself(team: Team) -> None:
+    policy = ONE_WAY | {"bake": "10s"}
+    team.release("app", KEY, policy=policy)
+    await asyncio.to_thread(team.wait_released, "app", 1)
+    team.release("app", KEY, policy=policy, app=version("v2"))
+    await asyncio.to_thread(team.wait_phase, "app", 2, "Baking")
+    breaking.tell(team, "app", 2, "session")
+    await stuck(team, 2)
+    breaking.mend(team, "app", 2)
+    await asyncio.to_thread(team.wait_released, "app", 2, timeout=180)
+    assert "stuck" not in environment(team.app("app"))

@@ -7,7 +7,7 @@ are those of the design:
 2. weight > 0 means that a slot of the release is ready;
 3. the weights of a rule sum to the scale;
 4. a slot with live sessions, or with weight, is not ended before its time;
-5. `stable` changes only to a release that was Released;
+5. `stable` changes only to a release that was Released; visitors of one that is irreversible go back by a person's word;
 10. visitors are sent elsewhere only where the persisted status already said so;
 12. Ready is never True for a generation that was not observed.
 
@@ -158,6 +158,28 @@ def stable_changes_only_by_success(change: Change) -> Iterator[str]:
             yield f"{old.get('name')}: release {new['stable']} became stable while its phase is {phase}"
 
 
+def nobody_goes_back_unasked(change: Change) -> Iterator[str]:
+    """5: a release whose plan is irreversible loses visitors to an older one only where a person gave it up."""
+    if not view.is_weights_route(change.thing) or change.new is None or change.old is None:
+        return
+    app, name = view.owner(change.before, change.thing), view.label(change.thing, view.ENVIRONMENT)
+    old, new = _shares(change.before, change.old), _shares(change.after, change.new)
+    gaining = [number for number in new if number is not None and new[number] > old.get(number, 0)]
+    given_up = view.given_up(app, name)
+    for number, share in old.items():
+        record = change.before.get(("AppRelease", f"{change.thing['metadata']['name']}-{number}"))
+        bound = view.dig(record, "spec", "plan", "compatibility") == "irreversible"
+        if number is None or not bound or new.get(number, 0) >= share:
+            continue
+        if (
+            view.dig(record, "status", "phase") in {"Released", "Draining", "Warm"}
+            or max(given_up, default=0) >= number
+        ):
+            continue
+        if min(gaining, default=number) < number:
+            yield f"visitors of release {number}, which is irreversible, are sent back to {gaining}, and nobody said so"
+
+
 def switches_are_written_down_first(change: Change) -> Iterator[str]:
     """10: the releases that a weights route leads to are those that the status before it names."""
     if not view.is_weights_route(change.thing) or change.new is None:
@@ -208,6 +230,7 @@ RULES: tuple[tuple[int, Callable[[Change], Iterator[str]]], ...] = (
     (3, weights_sum_to_the_scale),
     (4, sessions_keep_their_slot),
     (5, stable_changes_only_by_success),
+    (5, nobody_goes_back_unasked),
     (10, switches_are_written_down_first),
     (12, ready_means_observed),
 )

@@ -54,6 +54,14 @@ MUTANTS = (
     ),
     Mutant(
         6,
+        GUARD,
+        "switching.py",
+        old="    written = upkeep.ensure_weights(scene, draft, cls, only_look=held)\n",
+        new="    written = upkeep.ensure_weights(scene, draft, cls)\n",
+        why="What failed while it took over gets its visitors all the same.",
+    ),
+    Mutant(
+        6,
         SWAPPED,
         "canary.py",
         old="len(spec.plan.steps) if at_once else index + 1, within=within)\n",
@@ -71,9 +79,9 @@ MUTANTS = (
     Mutant(
         6,
         GUARD,
-        "baking.py",
-        old="scene.memory.intent is not None else draft.memory.plan) + 1\n",
-        new="scene.memory.intent is not None else draft.memory.plan) + 0\n",
+        "upkeep.py",
+        old="for intent in decided if intent is not None)]) + 1\n",
+        new="for intent in decided if intent is not None)]) + 0\n",
         why="The way back has the number of the way there: an answer to the one is taken for the other.",
     ),
     Mutant(

@@ -11,7 +11,7 @@ MUTANTS = (
         1,
         GUARD,
         "upkeep.py",
-        old="    if scene.memory.intent is not None and not able:\n",
+        old="    if scene.memory.intent is not None and (not able or (only_look and known is not None)):\n",
         new="    if scene.memory.intent is not None and name not in scene.observed.routes:\n",
         why="A release that lost its replicas after the switch was decided gets all visitors nevertheless.",
     ),
@@ -108,6 +108,16 @@ MUTANTS = (
         old="    if memory.weights or memory.intent:\n        numbers |= {n for n in (memory.stable,) if n is not None}\n",
         new="",
         why="The next page of whoever has the old release open is the old release again, after the switch.",
+    ),
+    Mutant(
+        9,
+        GUARD,
+        "upkeep.py",
+        old="    numbers |= {w.release for w in memory.weights}\n"
+        "    if memory.stuck is not None:\n"
+        "        numbers.add(memory.stuck.release)\n",
+        new="",
+        why="Whoever has a failed release open gets it again with the next page, after another one took its place.",
     ),
     Mutant(
         9,

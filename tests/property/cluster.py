@@ -48,6 +48,12 @@ HOWS = {
     "at once": {},
     "canary": {"strategy": "canary", "canary": {"steps": list(STEPS)}},
     "held": {"blueGreen": {"hold": "20s"}},
+    "irreversible": {"compatibility": "irreversible"},
+    "irreversible canary": {
+        "compatibility": "irreversible",
+        "strategy": "canary",
+        "canary": {"steps": [{"weight": 10, "hold": "10s"}, {"weight": 40, "hold": "6s"}]},
+    },
 }
 """Ways in which a release comes to its visitors."""
 

@@ -8,21 +8,24 @@ from dataapp_operator.api.status import DataAppStatus
 from dataapp_operator.plan import names
 from tests.property.cluster import Violation
 from tests.property.departures import Departures
+from tests.property.no_way_back import NoWayBack
 from tests.property.steps import Steps
 
 
 @dataclass
-class Memory(Steps, Departures):
+class Memory(Steps, NoWayBack, Departures):
     """Writes to DataApp.status."""
 
     def _persist(self, status: DataAppStatus) -> None:
         for memory in status.environments:
             self._check_steps(self.status.environment(memory.name), memory)
+            self._check_no_way_back(self.status.environment(memory.name), memory)
             if memory.candidate is not None and memory.waiting_for is None and memory.phase != Phase.RELEASED:
                 raise Violation(f"{memory.name} is {memory.phase} and does not say what it waits for")
         kinds = {c.type for c in status.conditions}
         if {"Reconciling", "Stalled"} <= kinds:
             raise Violation("Reconciling and Stalled together")
+        self._check_told(status)
         self._note_stable(status)
         self._note_leaving(status)
         self.status = status

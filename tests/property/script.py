@@ -57,6 +57,11 @@ _PLOTS = (
     (("full", None), ("push", "good"), ("run", 5), ("push", "good"), ("room", None)),
     (("push", "good"), ("stale", None), ("run", 20)),
     (("promote", 0), ("run", 20)),
+    (("accept", None), ("room", None), ("push", "late"), ("run", 20), ("push", "good"), ("run", 20)),
+    (
+        *(("accept", None), ("room", None), ("run", 60), ("push", "good"), ("stale", None), ("run", 20)),
+        *(("crash", -1), ("run", 5), ("push", "good"), ("run", 20), ("accept", None), ("run", 20)),
+    ),
     (("push", "good"), ("run", 20), ("pause", 0), ("run", 20), ("take back", "pause")),
     (("accept", None), ("push", "good"), ("run", 20), ("abort", 0), ("run", 20)),
     (("accept", None), ("room", None), ("push", "good"), ("run", 20), ("promote-full", 0), ("run", 60)),
@@ -179,6 +184,10 @@ def places(world: World) -> Iterator[str]:
             yield "stepping"
         if env.hold_until is not None:
             yield "held"
+        if env.stuck is not None:
+            yield "stuck" if env.stuck.release == env.candidate else "mending"
+            if env.stuck.intent is not None:
+                yield "undecided"
         if any("going back" in answer.message for answer in env.answers):
             yield "gone back"
         if env.waiting_for is not None and env.waiting_for.reason in {"Paused", "Suspended"}:

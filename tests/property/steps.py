@@ -124,7 +124,17 @@ class Steps(Promises):
         self._check_whole(before, "takes a step")
 
     def _check_first_step(self, before: EnvironmentStatus, memory: EnvironmentStatus) -> None:
-        """What is new is deployed; what is still there need only be checked."""
+        """What is new is deployed; what is still there need only be checked.
+
+        Only what failed, and keeps its visitors, makes room for another candidate; it comes back as it was.
+        """
+        parked = before.stuck
+        if parked is not None and memory.candidate == parked.release and before.candidate is None:
+            if (memory.phase, memory.step, memory.intent) != (parked.phase, parked.step, parked.intent):
+                raise Violation(f"r{memory.candidate} in {memory.name} comes back, and is not where it was")
+            return
+        if parked is not None and before.candidate == parked.release and memory.stuck is not None:
+            before = before.model_copy(update={"candidate": None})
         former = {e.release for e in (*before.draining, *before.warm)}
         first = {Phase.DEPLOYING, Phase.CHECKING} if memory.candidate in former else {Phase.DEPLOYING}
         if before.candidate is not None or memory.phase not in first:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.property.cluster import HOWS
 from tests.property.script import HARM, PLACES, SCRIPTS, WAYS, Way, begin, dealt, happen, play
 from tests.property.stories import story, world_calls_until
-from tests.property.world import KINDS, fresh, image, kind_of
+from tests.property.world import KINDS, at_rest, fresh, image, kind_of
 
 DEEP = os.environ.get("DATAAPP_DEEP") == "1"
 
@@ -241,7 +241,7 @@ def test_no_script_of_events_breaks_an_invariant(script: list[tuple[str, object]
     elif {what for what, _ in script} & HARM:
         # A release may rightly be taken back when its replicas are taken from it; somebody must be served if anybody was.
         assert all(e.weights or not e.stable for e in world.status.environments)
-        assert all(e.candidate is None and not e.removing and not e.draining for e in world.status.environments)
+        assert all(at_rest(e) for e in world.status.environments)
     elif kind_of(images[-1]) == "good" and world.spec.image == images[-1]:
         asked = world.spec.environments[0].name
         free = [env.name for env in world.spec.environments if env.name == asked or env.promotion.mode != "manual"]

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.property.cluster import HOWS
-from tests.property.script import SCRIPTS, begin, play
+from tests.property.script import SCRIPTS, begin, happen, play
 from tests.property.stories import story, world_calls_until
-from tests.property.world import fresh
+from tests.property.world import at_rest, fresh, image
 
 DEEP = os.environ.get("DATAAPP_DEEP") == "1"
 HERE = sorted(set(HOWS) - {"at once", "canary"})
@@ -29,6 +29,22 @@ def test_a_crash_after_any_single_call_changes_nothing_about_the_end(how: str, k
         world_calls_until(world, kinds, point)
         assert world.end() == undisturbed.end(), f"died after call {point}"
         assert set(world.releases) == set(undisturbed.releases), f"died after call {point}: a release was made twice"
+
+
+@pytest.mark.parametrize("how", HERE)
+@pytest.mark.parametrize("mishap", ["crash", "evict"])
+def test_whatever_happens_to_the_newest_pod_at_any_moment_it_ends_well(how: str, mishap: str) -> None:
+    for moment in range(20):  # until it bakes
+        world = begin((1, 1, 0, False, how))
+        world.push(image("good", 2))
+        for now in range(20):
+            if now == moment:
+                happen(world, [], mishap, -1)
+            world.reconcile()
+            world.tick(1)
+        world.settle()
+        assert at_rest(world.status.environment("env0")), moment
+        assert world.end()["env0"][0] in {image("good", 1), image("good", 2)}, moment
 
 
 WAYS = st.tuples(st.integers(1, 2), st.integers(1, 3), st.sampled_from([0, 1]), st.booleans())
@@ -54,4 +70,4 @@ def test_no_script_of_events_breaks_an_invariant(how: str, script: list[tuple[st
         assert world.is_empty()
     else:
         assert all(e.weights or not e.stable for e in world.status.environments)
-        assert all(e.candidate is None and not e.removing and not e.draining for e in world.status.environments)
+        assert all(at_rest(e) for e in world.status.environments)

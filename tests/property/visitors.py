@@ -9,13 +9,13 @@ import re
 from dataapp_operator.api.status import SCALE, EnvironmentStatus
 from dataapp_operator.plan import names, routes
 from tests.property.cluster import Violation, kind_of
-from tests.property.promises import Promises
+from tests.property.no_way_back import NoWayBack
 
 NEVER_PASS = {"crash", "session", "silent", "mute"}
 """Kinds of images that nobody may ever be sent to."""
 
 
-class Visitors(Promises):
+class Visitors(NoWayBack):
     """Writes to routes."""
 
     def _check_route_write(self, name: str, labels: dict, new: dict, old: dict | None) -> None:
@@ -25,6 +25,7 @@ class Visitors(Promises):
         backends = routes.backends_of(new)
         if sum(backends.values()) != SCALE:
             raise Violation(f"weights of {name} sum to {sum(backends.values())}")
+        self._check_nobody_goes_back(name, labels[names.LABEL_ENVIRONMENT], old, new)
         old = old or self.deleted_routes.get(name)
         moved = old is None or routes.backends_of(old) != backends
         if moved and not self._backends_ready(new):

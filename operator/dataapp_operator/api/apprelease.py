@@ -31,6 +31,7 @@ class ReleasePlan(Model):
         default=(), max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
     hold: Duration = "0s"
+    compatibility: Literal["concurrent", "irreversible"] = "concurrent"
     slots: int = Field(ge=1, le=8, description="With how many replicas it begins.")
     sessions_per_replica: int | None = Field(default=None, ge=1, le=1000)
     bake: Duration

@@ -315,6 +315,11 @@ class ReleasePolicy(Model):
     canary: Canary | None = Field(
         default=None, description="The steps of strategy canary; by default 5, 25 and 50 percent for 10 minutes each."
     )
+    compatibility: Literal["concurrent", "irreversible"] = Field(
+        default="concurrent",
+        description="concurrent: the release before can take everybody back; irreversible: it cannot (a database was changed,"
+        " say), so a release that fails once visitors have come to it keeps them until a person or the next change decides.",
+    )
     bake: Duration = Field(
         default="2m", description="How long the old release is kept whole after the switch, in case the new one fails."
     )

@@ -77,6 +77,7 @@ class Reason(StrEnum):
     HOST_TAKEN = "HostTaken"
     QUOTA_EXCEEDED = "QuotaExceeded"
     NO_ROOM = "NoRoom"
+    ROLLBACK_UNSAFE = "RollbackUnsafe"
     REFUSED = "Refused"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
     # what is wrong with a repository, its manifests or its code

@@ -10,7 +10,7 @@ from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Intent
 from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.plan import analysis, commands, endings, probing, record
+from dataapp_operator.plan import analysis, commands, endings, probing, record, stuck, upkeep
 from dataapp_operator.plan.actions import ReadLog
 from dataapp_operator.plan.facts import CheckFacts
 from dataapp_operator.plan.health import Outlook
@@ -39,6 +39,8 @@ def say(scene: Scene, draft: Draft, number: int) -> None:
 def advance(scene: Scene, draft: Draft, number: int) -> None:
     """One look at a release that bakes: taken back, kept on, or released."""
     found = trouble(scene, number)
+    if stuck.watch(scene, draft, number, found):
+        return
     if found is not None:
         roll_back(scene, draft, number, *found)
         return
@@ -159,11 +161,15 @@ def roll_back(
 ) -> None:
     """Take new visits back to stable. The record says why before anything is written.
 
-    ``blamed``: the same image with the same configuration is not tried again by itself.
+    ``blamed``: the same image with the same configuration is not tried again by itself. Where going back is not safe, only
+    a person may (``phase``: Aborted).
     """
     stable = scene.memory.stable
     if stable is None:
         return  # a first release has nothing to go back to, and never bakes
+    if phase is not Phase.ABORTED and stuck.bound(scene, number):
+        stuck.stay(scene, draft, number, reason, message)
+        return
     draft.records[number] = record.ended(
         scene,
         number,
@@ -177,8 +183,10 @@ def roll_back(
     spec = scene.spec(number)
     # Sessions are ended only where they are what fails: nobody loses by it.
     evict = spec is not None and spec.plan.rollback.sessions == "evict" and reason is Reason.SESSION_FAILED
-    plan = (scene.memory.intent.plan if scene.memory.intent is not None else draft.memory.plan) + 1
+    plan = upkeep.next_plan(scene.memory)
     draft.update(intent=Intent(switch_to=stable, plan=plan, evict=evict), phase_since=timestamp(scene.now))
+    if stuck.is_it(scene, number):
+        draft.update(stuck=None)
     pods = tuple(target.pod for target in scene.targets(number))
     if pods and (scene.env, number) not in scene.observed.logs:  # the way back does not wait for it, the record does
         draft.background.append(ReadLog(environment=scene.env, number=number, pods=pods))

@@ -10,7 +10,7 @@ from datetime import timedelta
 from dataapp_operator.api.base import instant
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import SCALE, Intent
-from dataapp_operator.plan import analysis, baking, commands, probing
+from dataapp_operator.plan import analysis, baking, commands, probing, stuck, upkeep
 from dataapp_operator.plan.scene import Draft, Scene
 
 PERCENT = SCALE // 100
@@ -41,10 +41,9 @@ def intend(scene: Scene, draft: Draft, number: int, step: int | None, *, within:
     steps = spec.plan.steps if spec is not None else ()
     partly = step is not None and step < len(steps)
     share = steps[step].weight if partly and step is not None else 100
-    plan = (draft.memory.intent.plan if draft.memory.intent is not None else draft.memory.plan) + 1
     told = f"{share} % of new visits go" if partly else "new visits go"
     draft.enter(Phase.RELEASING, f"{scene.env}: r{number}: {told} to it")
-    intent = Intent(switch_to=number, plan=plan, weight=share * PERCENT if partly else None)
+    intent = Intent(switch_to=number, plan=upkeep.next_plan(draft.memory), weight=share * PERCENT if partly else None)
     draft.update(intent=intent, step=step)
     draft.wait(
         Reason.SWITCHING,
@@ -56,6 +55,8 @@ def intend(scene: Scene, draft: Draft, number: int, step: int | None, *, within:
 def hold(scene: Scene, draft: Draft, number: int, *, within: float) -> None:
     """One look at a release that has its share: taken back, kept there, or on to the next step."""
     trouble = baking.trouble(scene, number)
+    if stuck.watch(scene, draft, number, trouble):
+        return
     spec, index = scene.spec(number), scene.memory.step
     if trouble is not None:
         baking.roll_back(scene, draft, number, *trouble)

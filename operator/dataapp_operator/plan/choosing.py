@@ -3,8 +3,8 @@
 from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.base import seconds
 from dataapp_operator.api.reasons import Phase, Reason
-from dataapp_operator.api.status import Artefact
-from dataapp_operator.plan import desired, endings, promotion
+from dataapp_operator.api.status import Artefact, Quarantined
+from dataapp_operator.plan import desired, endings, promotion, stuck
 from dataapp_operator.plan.actions import CreateRelease
 from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene
 from dataapp_operator.plan.wishes import Wish, wish_for
@@ -32,7 +32,7 @@ def choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
         else:
             draft.wait(hold.reason, hold.words, until=hold.until)
         return
-    failed = next((q for q in memory.quarantined if desired.content(q) == content), None)
+    failed = _failed(scene, content)
     if failed is not None and promotion.retries(scene) != failed.release:
         again = f"To try it once more as it is: {endings.retry_command(scene, failed.release)}"
         draft.wait(
@@ -40,8 +40,8 @@ def choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
             f"r{failed.release} is not tried again by itself: {failed.reason}. {again}",
         )
         return
-    unmeasurable = [m.name for m in scene.environment.release.analysis if m.prometheus is not None]
-    if unmeasurable and (scene.cls is None or scene.cls.prometheus is None):
+    unmeasurable = _unmeasurable(scene)
+    if unmeasurable:
         draft.stall(
             Reason.PROMETHEUS_MISSING,
             f"{', '.join(unmeasurable)}: the EnvironmentClass {scene.environment.of_class} names no Prometheus to ask. Ask the"
@@ -59,6 +59,19 @@ def choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
         if failed is not None:
             draft.update(quarantined=tuple(q for q in memory.quarantined if q.release != failed.release))
         _begin(scene, draft, _spec_for(scene, wish, last_number=draft.last_number))
+
+
+def _failed(scene: Scene, content: tuple[str, str]) -> Quarantined | None:
+    """The release of this content that failed here, if one did."""
+    return next((q for q in scene.memory.quarantined if desired.content(q) == content), None)
+
+
+def _unmeasurable(scene: Scene) -> list[str]:
+    """What the author wants to be measured, and nobody is there to ask for it."""
+    assert scene.environment is not None  # noqa: S101 - the caller looked
+    if scene.cls is not None and scene.cls.prometheus is not None:
+        return []
+    return [m.name for m in scene.environment.release.analysis if m.prometheus is not None]
 
 
 def way_back(scene: Scene, content: tuple[str, str]) -> int | None:
@@ -98,6 +111,28 @@ def once_more(scene: Scene, draft: Draft, spec: AppReleaseSpec, cause: str) -> b
     # The first: created by a pass that did not live to remember it.
     _begin(scene, draft, next(made, again.model_copy(update={"number": draft.last_number + 1})))
     return True
+
+
+def mend(scene: Scene, draft: Draft, number: int, earlier: str | None) -> None:
+    """A newer change takes the place of a release that failed and cannot be taken back, which keeps its visitors so long."""
+    memory, environment = scene.memory, scene.environment
+    assert environment is not None  # noqa: S101 - the caller looked
+    if not stuck.is_it(scene, number) or draft.trouble is None or scene.observed.suspended or scene.refusals():
+        return
+    wish, _ = wish_for(scene, earlier)
+    content = None if wish is None else wish.content(environment)
+    there = {desired.content(a) for a in memory.artefacts if a.release not in memory.removing}
+    if wish is None or content is None or content in there or _unmeasurable(scene):
+        return  # what is there already mends nothing: going back is a person's decision
+    failed = _failed(scene, content)
+    if failed is not None and promotion.retries(scene) != failed.release:
+        return
+    if _in_the_way(scene, Draft(memory=memory, now=scene.now), content):
+        return  # what waits for a person is said, and not what the next one waits for
+    stuck.park(scene, draft, number)
+    if failed is not None:
+        draft.update(quarantined=tuple(q for q in draft.memory.quarantined if q.release != failed.release))
+    _begin(scene, draft, _spec_for(scene, wish, last_number=draft.last_number))
 
 
 def supersede_if_stuck(scene: Scene, draft: Draft, number: int, earlier: str | None) -> None:
@@ -154,7 +189,13 @@ def _begin(scene: Scene, draft: Draft, spec: AppReleaseSpec) -> None:
         draining=tuple(d for d in draft.memory.draining if d.release != spec.number),
         artefacts=(
             *(a for a in draft.memory.artefacts if a.release != spec.number),
-            Artefact(release=spec.number, image=spec.image, config_hash=spec.config_hash, commit=spec.commit),
+            Artefact(
+                release=spec.number,
+                image=spec.image,
+                config_hash=spec.config_hash,
+                commit=spec.commit,
+                irreversible=True if spec.plan.compatibility == "irreversible" else None,
+            ),
         ),
     )
     limit = seconds(spec.plan.probe.startup) + PROGRESS_ALLOWANCE
@@ -177,12 +218,10 @@ def _alike(one: AppReleaseSpec, other: AppReleaseSpec) -> bool:
 
 def _spec_for(scene: Scene, wish: Wish, *, last_number: int) -> AppReleaseSpec:
     """The frozen spec of the new release, with its number: the one it has in the environment before, or the next."""
-    assert scene.environment is not None  # noqa: S101 - the caller looked
-    slots = _serving(scene)
     observed = scene.observed
     own = {number: record.spec for (env, number), record in observed.releases.items() if env == scene.env}
     if wish.number is not None:
-        spec = desired.release_spec(scene.app, wish, scene.environment, number=wish.number, slots=slots)
+        spec = _wanted(scene, wish, wish.number)
         taken = desired.content(scene.memory.artefact(wish.number)) not in {None, desired.content(spec)} or _ended(
             scene, wish.number
         )
@@ -191,10 +230,23 @@ def _spec_for(scene: Scene, wish: Wish, *, last_number: int) -> AppReleaseSpec:
             return there
     given = observed.status.last_number
     for number, known in sorted(own.items()):
-        spec = desired.release_spec(scene.app, wish, scene.environment, number=number, slots=slots)
+        spec = _wanted(scene, wish, number)
         if number > given and _alike(known, spec):
             return known  # created by a pass that did not live to remember it
-    return desired.release_spec(scene.app, wish, scene.environment, number=last_number + 1, slots=slots)
+    return _wanted(scene, wish, last_number + 1)
+
+
+def _wanted(scene: Scene, wish: Wish, number: int) -> AppReleaseSpec:
+    """What a release of a wish would be here and now, under this number.
+
+    What takes the place of a release that cannot be taken back cannot be taken back either, and nobody waits for it.
+    """
+    assert scene.environment is not None  # noqa: S101 - the caller looked
+    spec = desired.release_spec(scene.app, wish, scene.environment, number=number, slots=_serving(scene))
+    if scene.memory.stuck is None:
+        return spec
+    at_once = {"strategy": "blueGreen", "steps": (), "hold": "0s", "compatibility": "irreversible"}
+    return spec.model_copy(update={"plan": spec.plan.model_copy(update=at_once)})
 
 
 def _ended(scene: Scene, number: int) -> bool:

@@ -71,6 +71,7 @@ def release_spec(
             strategy=environment.release.strategy,
             steps=environment.release.steps,
             hold=environment.release.hold,
+            compatibility=environment.release.compatibility,
             slots=min(max(slots or 0, here.replicas.min), here.replicas.most),
             sessions_per_replica=here.replicas.sessions_per_replica,
             bake=environment.release.bake,

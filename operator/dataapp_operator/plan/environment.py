@@ -9,7 +9,19 @@ import re
 from dataapp_operator.api.base import timestamp
 from dataapp_operator.api.dataapp import Environment
 from dataapp_operator.api.reasons import Reason
-from dataapp_operator.plan import choosing, draining, hands, names, phases, record, scaling, switching, upkeep, words
+from dataapp_operator.plan import (
+    choosing,
+    draining,
+    hands,
+    names,
+    phases,
+    record,
+    scaling,
+    stuck,
+    switching,
+    upkeep,
+    words,
+)
 from dataapp_operator.plan.choosing import LOOK_AGAIN
 from dataapp_operator.plan.facts import GatewayFacts
 from dataapp_operator.plan.scene import Draft, Scene, host_of
@@ -32,7 +44,7 @@ def step(scene: Scene, *, last_number: int, earlier: str | None) -> Draft:
     if cls is not None:
         draft.update(host=scene.host, url=names.url(cls, scene.host))
     upkeep.ensure(scene, draft, cls)
-    if scene.memory.intent is None:
+    if scene.memory.intent is None and stuck.undecided(scene) is None:
         upkeep.ensure_weights(scene, draft, cls)
     upkeep.remove(scene, draft)
     scaling.remove(scene, draft)
@@ -42,6 +54,9 @@ def step(scene: Scene, *, last_number: int, earlier: str | None) -> Draft:
         if not hands.abort(scene, draft, scene.memory.candidate):
             phases.advance(scene, draft, scene.memory.candidate, gateway)
             choosing.supersede_if_stuck(scene, draft, scene.memory.candidate, earlier)
+            choosing.mend(scene, draft, scene.memory.candidate, earlier)
+    elif stuck.take_up(scene, draft):
+        pass
     elif not scene.refusals() and not hands.begin(scene, draft):
         choosing.choose(scene, draft, earlier)
     if scene.environment is not None:
@@ -134,6 +149,7 @@ def _depart(scene: Scene, draft: Draft) -> None:
     """The environment is no longer wanted: no new visits, open sessions until their end, then nothing."""
     memory = scene.memory
     leaving = {n for n in (memory.stable, memory.candidate) if n is not None} | {w.release for w in memory.weights}
+    leaving |= {memory.stuck.release} if memory.stuck is not None else set()
     leaving -= {d.release for d in memory.draining}
     if leaving or memory.weights or memory.intent:
         fresh = [switching.begin_draining(scene, n) for n in sorted(leaving - set(memory.removing))]
@@ -143,6 +159,7 @@ def _depart(scene: Scene, draft: Draft) -> None:
             candidate=None,
             step=None,
             intent=None,
+            stuck=None,
             weights=(),
             draining=(*draft.memory.draining, *fresh),
             phase=None,

@@ -63,6 +63,7 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
     warm = next((w for w in memory.warm if w.release == number), None)
     weight = next((w.weight for w in memory.weights if w.release == number), 0)
     leaving = number in scene.memory.removing
+    parked = memory.stuck is not None and number == memory.stuck.release != memory.candidate
     shown = number == memory.candidate and memory.phase in {Phase.RELEASING, Phase.BAKING}
     update: dict[str, object] = {
         "phase": phase,
@@ -73,7 +74,7 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
         else before.sessions
         if leaving
         else scene.sessions(number)
-        if draining is not None or shown
+        if draining is not None or shown or parked
         else None,
         "summary": before.summary,
         "slots": ()
@@ -89,6 +90,8 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
         update["preview_url"] = names.url(scene.cls, upkeep.preview_host(scene, number, scene.cls))
     if phase in NOT_RELEASED:
         return before.model_copy(update=update | _found_later(scene, number, before))
+    if parked:
+        return before.model_copy(update=update)  # why it failed stands there, until another one has its visitors
     update["next_step"] = None
     if number == memory.candidate:
         update["step"] = before.step if memory.step is None else memory.step

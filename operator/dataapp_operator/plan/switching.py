@@ -9,7 +9,7 @@ from datetime import timedelta
 from dataapp_operator.api.base import seconds, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import SCALE, Draining, Intent, Weight
-from dataapp_operator.plan import baking, endings, names, upkeep, words
+from dataapp_operator.plan import baking, endings, names, stuck, upkeep, words
 from dataapp_operator.plan.actions import ObserveGateway
 from dataapp_operator.plan.facts import GatewayFacts
 from dataapp_operator.plan.scene import Draft, Scene, crash, lost, since
@@ -25,14 +25,12 @@ def advance(scene: Scene, draft: Draft, number: int, gateway: GatewayFacts) -> N
         return
     goal = intent.switch_to
     back = goal != number
-    crashed = None if back or scene.memory.stable is None else crash(scene, number)
-    if crashed is not None:
-        baking.roll_back(scene, draft, number, Reason.CRASHED, crashed)
+    trouble = None if back or scene.memory.stable is None else _trouble(scene, number)
+    held = not back and stuck.watch(scene, draft, number, trouble)
+    if trouble is not None and not held:
+        baking.roll_back(scene, draft, number, *trouble)
         return
-    if not back and not scene.ready(goal) and lost(scene, goal):
-        if scene.memory.stable is not None:
-            baking.roll_back(scene, draft, number, Reason.NOT_READY, "a replica stopped working while it took over")
-            return
+    if not back and scene.memory.stable is None and not scene.ready(goal) and lost(scene, goal):
         if scene.spec(goal) is None:  # what is missing cannot be made again: give it up, and begin anew
             draft.update(intent=None)
             endings.drop(
@@ -47,13 +45,15 @@ def advance(scene: Scene, draft: Draft, number: int, gateway: GatewayFacts) -> N
         draft.wake_in(5)
         return
     name = names.weights_route(scene.app, scene.env)
-    written = upkeep.ensure_weights(scene, draft, cls)
+    written = upkeep.ensure_weights(scene, draft, cls, only_look=held)
     route = scene.observed.routes.get(name)
     view = scene.observed.views.get(scene.env)
     seen = view is not None and view.plan == intent.plan and view.release == goal and view.seen
     if written and route is not None and route.accepted and seen:
         _switched(scene, draft, number)
         return
+    if held and not written:
+        return  # nobody new is sent to what has failed
     due = since(scene.memory, scene.now) + timedelta(seconds=ROUTE_DEADLINE)
     draft.wake_at.append(due if scene.now < due else scene.now + timedelta(seconds=5))
     if written and gateway.address:
@@ -67,6 +67,8 @@ def advance(scene: Scene, draft: Draft, number: int, gateway: GatewayFacts) -> N
                 among=tuple(upkeep.shares(scene.memory)),
             )
         )
+    if held:
+        return
     if route is not None and route.accepted is False:
         draft.stall(
             Reason.GATEWAY_REJECTED,
@@ -90,6 +92,16 @@ def advance(scene: Scene, draft: Draft, number: int, gateway: GatewayFacts) -> N
         draft.wait(reason, f"{told} to r{goal}; waiting until the gateway shows it", until=due)
 
 
+def _trouble(scene: Scene, number: int) -> tuple[Reason, str] | None:
+    """Why a release must not take over after all."""
+    crashed = crash(scene, number)
+    if crashed is not None:
+        return Reason.CRASHED, crashed
+    if not scene.ready(number) and lost(scene, number):
+        return Reason.NOT_READY, "a replica stopped working while it took over"
+    return None
+
+
 def _switched(scene: Scene, draft: Draft, number: int) -> None:
     """The gateway shows the switch: now, and only now, the others may begin to leave."""
     intent = scene.memory.intent
@@ -105,6 +117,7 @@ def _switched(scene: Scene, draft: Draft, number: int) -> None:
         weights=(Weight(release=goal, weight=SCALE),),
         warm=tuple(w for w in draft.memory.warm if w.release != goal),
     )
+    _others_leave(scene, draft, number, goal)
     if goal != number:  # taken back
         draft.update(
             candidate=None,
@@ -121,12 +134,26 @@ def _switched(scene: Scene, draft: Draft, number: int) -> None:
         draft.update(stable=number, stable_since=timestamp(scene.now), candidate=None, step=None, draining=left)
         draft.enter(Phase.RELEASED, f"{scene.env}: r{number} is released")
         return
+    known = [d for d in draft.memory.draining if d.release == stable]  # what it was promised stands
     others = (d for d in draft.memory.draining if d.release not in {stable, number})
-    draft.update(draining=(*others, begin_draining(scene, stable, warm=True)))
+    draft.update(draining=(*others, *(known or [begin_draining(scene, stable, warm=True)])))
     spec = scene.spec(number)
     bake = seconds(spec.plan.bake) if spec else 0
     draft.enter(Phase.BAKING, f"{scene.env}: r{number} serves everybody, r{stable} is kept", within=bake)
     baking.say(scene, draft, number)
+
+
+def _others_leave(scene: Scene, draft: Draft, number: int, goal: int) -> None:
+    """Whoever had visitors beside the two that a switch is about: what failed and could not be taken back."""
+    memory = scene.memory
+    had = {w.release for w in memory.weights} | ({memory.stuck.release} if memory.stuck is not None else set())
+    left = sorted(had - {number, memory.stable} - {d.release for d in memory.draining})
+    for other in left:
+        stuck.outlived(scene, draft, other, goal)
+    fresh = (begin_draining(scene, other) for other in left)
+    draft.update(draining=(*draft.memory.draining, *fresh))
+    if memory.stuck is not None and memory.stuck.release != number:
+        draft.update(stuck=None)
 
 
 def _stepped(scene: Scene, draft: Draft, number: int, intent: Intent) -> None:

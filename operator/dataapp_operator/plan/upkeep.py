@@ -31,6 +31,8 @@ def live(memory: EnvironmentStatus) -> set[int]:
     )
     if memory.stable is not None:
         numbers.add(memory.stable)
+    if memory.stuck is not None:
+        numbers.add(memory.stuck.release)
     if memory.candidate is not None and memory.phase in _BUILT:
         numbers.add(memory.candidate)
     return numbers - set(memory.removing)
@@ -46,9 +48,18 @@ def shares(memory: EnvironmentStatus) -> dict[int, int]:
     return {memory.stable: SCALE - intent.weight, intent.switch_to: intent.weight}
 
 
+def next_plan(memory: EnvironmentStatus) -> int:
+    """The number of the next switch: no other one that was decided has it."""
+    decided = [memory.intent, memory.stuck.intent if memory.stuck is not None else None]
+    return max([memory.plan, *(intent.plan for intent in decided if intent is not None)]) + 1
+
+
 def leaving(memory: EnvironmentStatus) -> set[int]:
     """The releases whose browsers get another release on their next page load."""
     numbers = {d.release for d in memory.draining} | {w.release for w in memory.warm}
+    numbers |= {w.release for w in memory.weights}
+    if memory.stuck is not None:
+        numbers.add(memory.stuck.release)
     if memory.weights or memory.intent:
         numbers |= {n for n in (memory.stable,) if n is not None}
     if memory.intent or memory.phase in {Phase.RELEASING, Phase.BAKING}:
@@ -95,8 +106,8 @@ def _ensure_budget(scene: Scene, draft: Draft) -> None:
     )
 
 
-def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None) -> bool:
-    """Keep the weights route as the memory says. True when it already is."""
+def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None, *, only_look: bool = False) -> bool:
+    """Keep the weights route as the memory says. True when it already is. ``only_look``: if it is there, it stays."""
     wanted_shares = shares(scene.memory)
     name = names.weights_route(scene.app, scene.env)
     known = scene.observed.routes.get(name)
@@ -118,7 +129,7 @@ def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None)
         plan=scene.memory.intent.plan if scene.memory.intent else scene.memory.plan,
     )
     able = all(_can_take(scene, number) for number in wanted_shares)
-    if scene.memory.intent is not None and not able:
+    if scene.memory.intent is not None and (not able or (only_look and known is not None)):
         # Weight only for a release that can take it: it lost a slot (or its pins) since the switch was decided. Wait.
         return known is not None and known.spec == wanted
     return _ensure_route(scene, draft, name, names.labels(scene.app, scene.env), wanted)
