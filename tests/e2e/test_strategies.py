@@ -1,12 +1,14 @@
-"""What is different from a plain switch, on the real cluster: a hold to look at a release, and no way back by ourselves."""
+"""What is different from a plain switch, on the real cluster: a hold, no way back by ourselves, and one before the other."""
 
 import asyncio
 import time
 from datetime import datetime
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 
+from dataapp_operator.front.settings import RELEASE_HEADER
 from tests.harness import breaking
 from tests.harness.browser import Browser
 from tests.harness.cluster import Json, Kube, Team, environment
@@ -215,3 +217,94 @@ async def test_what_works_again_goes_on_by_itself(team: Team) -> None:
     breaking.mend(team, "app", 2)
     await asyncio.to_thread(team.wait_released, "app", 2, timeout=180)
     assert "stuck" not in environment(team.app("app"))
+
+
+ALONE = {"strategy": "recreate"}
+
+
+def pods(team: Team, number: int) -> list[str]:
+    """The names of a release's pods, those that are being ended included."""
+    found = team.kube.list("pods", team.namespace, f"dataapps.dev/app=app,dataapps.dev/release={number}")
+    return sorted(pod["metadata"]["name"] for pod in found)
+
+
+async def test_one_ends_before_the_other_starts_and_new_visitors_have_a_page_meanwhile(team: Team) -> None:
+    team.release("app", KEY, policy=ALONE)
+    await asyncio.to_thread(team.wait_released, "app", 1)
+    async with (
+        Watcher(team.kube.kubeconfig, team.namespace) as watcher,
+        visiting(team, "app", KEY) as old,
+    ):
+        team.release("app", KEY, policy=ALONE, app=version("v2"))
+        message = await asyncio.to_thread(team.wait_message, "app", "cannot run beside r1")
+        assert "until r2 works" in message
+        await asyncio.sleep(10)  # twice emptyFor: time enough to end it wrongly
+        assert pods(team, 2) == []
+        assert await arrive(team.host("app"), 10) == {1: 10}
+        assert old.session.failures == []
+    async with (
+        Watcher(team.kube.kubeconfig, team.namespace) as after,
+        Prober(team.host("app"), rate=10, seconds=120) as prober,
+    ):
+        await asyncio.to_thread(team.wait_phase, "app", 2, "Baking", "Released")
+        await asyncio.to_thread(team.wait_released, "app", 2)
+    assert watcher.found == after.found == []
+    report = prober.report
+    assert set(report.statuses) <= {200, 503}, report
+    seen = [entry.release for entry in report.changes()]
+    assert seen in ([1, 0, 2], [0, 2]), "the old one, the page, the new one"
+    print(f"\n  visitors had the page {report.statuses[503] / 10:.0f} s long")
+    assert pods(team, 0) == pods(team, 1) == []
+    timeline = [entry["phase"] for entry in team.record("app", 2)["status"]["timeline"]]
+    assert timeline == ["Pending", "Deploying", "Checking", "Releasing", "Baking", "Released"]
+
+
+async def test_while_it_is_renewed_a_page_asks_for_patience(team: Team) -> None:
+    team.release("app", KEY, policy=ALONE)
+    await asyncio.to_thread(team.wait_released, "app", 1)
+    team.release("app", "streamlit-nolisten", policy=ALONE, startup="20s")
+    await asyncio.to_thread(team.wait_condition, "app", "Ready", "Recreating")
+    headers = {"Host": f"{team.host('app')}:8088", "Sec-Fetch-Dest": "document"}
+    async with aiohttp.ClientSession() as client, client.get("http://127.0.0.1:8088/", headers=headers) as answer:
+        assert (answer.status, answer.headers[RELEASE_HEADER], answer.headers["Retry-After"]) == (503, "0", "5")
+        assert "Set-Cookie" not in answer.headers
+        assert "A new version of this app is on its way" in await answer.text()
+    # It never listens: what was ended for it is started again.
+    await asyncio.to_thread(team.wait_phase, "app", 2, "Failed")
+    await asyncio.to_thread(team.wait_released, "app", 3)
+    spec = team.record("app", 3)["spec"]
+    assert spec["image"] == team.record("app", 1)["spec"]["image"]
+    assert spec["cause"] == "the same as r1, which had been ended for r2"
+    assert await arrive(team.host("app"), 20) == {3: 20}
+
+
+async def test_one_that_fails_its_visitors_is_ended_and_the_one_before_is_started_again(team: Team) -> None:
+    policy = ALONE | {"bake": "10m"}
+    team.release("app", KEY, policy=policy)
+    await asyncio.to_thread(team.wait_released, "app", 1)
+    async with Watcher(team.kube.kubeconfig, team.namespace) as watcher:
+        team.release("app", KEY, policy=policy, app=version("v2"))
+        await asyncio.to_thread(team.wait_phase, "app", 2, "Baking")
+        assert "r1 is started again" in environment(team.app("app"))["waitingFor"]["message"]
+        breaking.tell(team, "app", 2, "session")
+        await asyncio.to_thread(team.wait_phase, "app", 2, "RolledBack")
+        await asyncio.to_thread(team.wait_released, "app", 3)
+        assert await arrive(team.host("app"), 20) == {3: 20}
+    assert watcher.found == []
+    assert pods(team, 2) == []
+
+
+@pytest.mark.alone
+async def test_an_operator_killed_while_room_is_made_changes_nothing_about_the_end(kube: Kube, team: Team) -> None:
+    operator = OperatorPod(kube)
+    team.release("app", KEY, policy=ALONE)
+    await asyncio.to_thread(team.wait_released, "app", 1)
+    async with Watcher(team.kube.kubeconfig, team.namespace) as watcher:
+        team.release("app", KEY, policy=ALONE, app=version("v2"))
+        await asyncio.to_thread(team.wait_condition, "app", "Ready", "Recreating")
+        death = await asyncio.to_thread(operator.kill)
+        await asyncio.to_thread(operator.wait_back, death)
+        await asyncio.to_thread(team.wait_released, "app", 2)
+    assert watcher.found == []
+    assert await arrive(team.host("app"), 20) == {2: 20}
+    assert pods(team, 1) == []

@@ -17,6 +17,14 @@ MUTANTS = (
     ),
     Mutant(
         1,
+        GUARD,
+        "upkeep.py",
+        old="    if number == PAGE:\n        return scene.ready(number)\n",
+        new="    if number == PAGE:\n        return True\n",
+        why="New visitors are sent to a page that is not there yet.",
+    ),
+    Mutant(
+        1,
         SWAPPED,
         "upkeep.py",
         old="    if left:\n        draft.actions += [_delete_route(route)",
@@ -79,8 +87,8 @@ MUTANTS = (
         9,
         GUARD,
         "upkeep.py",
-        old="    return numbers - shares(memory).keys()\n",
-        new="    return numbers - {max(shares(memory), default=0)}\n",
+        old="    return numbers - shares(memory).keys() - {PAGE}",
+        new="    return numbers - {max(shares(memory), default=0), PAGE}",
         why="At a step of a canary, a reload takes whoever is on the old release to another one.",
     ),
     Mutant(
@@ -95,9 +103,9 @@ MUTANTS = (
         3,
         PLANNED,
         "baking.py",
-        old="    draft.update(intent=Intent(switch_to=stable, plan=plan, evict=evict), phase_since=timestamp(scene.now))\n",
-        new="    back = tuple(w.model_copy(update={'release': stable}) for w in scene.memory.weights)\n"
-        "    intent = Intent(switch_to=stable, plan=plan, evict=evict)\n"
+        old="    draft.update(intent=Intent(switch_to=goal, plan=plan, evict=evict), phase_since=timestamp(scene.now))\n",
+        new="    back = tuple(w.model_copy(update={'release': goal}) for w in scene.memory.weights)\n"
+        "    intent = Intent(switch_to=goal, plan=plan, evict=evict)\n"
         "    draft.update(intent=intent, phase_since=timestamp(scene.now), weights=back)\n",
         why="A weight that is unknown until the gateway shows it is taken for gone: the failed release may still carry all.",
     ),

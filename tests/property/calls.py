@@ -68,6 +68,7 @@ class Calls(Visitors, Departures):
             raise Violation(f"r{key[1]} is rebuilt while it is being removed")
         made = self.services if m["kind"] == "Service" else self.replicasets
         if key not in made:
+            self._check_alone(*key[:2])
             made[key] = self._uid()
 
     def _delete(self, action: Delete) -> None:

@@ -38,6 +38,8 @@ def kind_of(image_name: str) -> str:
     return re.match(r"lab/([a-z]+)-", image_name).group(1)
 
 
+PAGE_IMAGE = "lab/page-0@sha256:" + "0" * 64
+"""Of the page that new visitors get while an app is renewed that cannot run twice."""
 STEPS = (
     {"weight": 10, "hold": "10s"},
     {"weight": 40, "hold": "6s", "pause": True},
@@ -48,6 +50,7 @@ HOWS = {
     "at once": {},
     "canary": {"strategy": "canary", "canary": {"steps": list(STEPS)}},
     "held": {"blueGreen": {"hold": "20s"}},
+    "alone": {"strategy": "recreate"},
     "irreversible": {"compatibility": "irreversible"},
     "irreversible canary": {
         "compatibility": "irreversible",

@@ -19,6 +19,7 @@ class Memory(Steps, NoWayBack, Departures):
     def _persist(self, status: DataAppStatus) -> None:
         for memory in status.environments:
             self._check_steps(self.status.environment(memory.name), memory)
+            self._check_moment(self.status.environment(memory.name), memory)
             self._check_no_way_back(self.status.environment(memory.name), memory)
             if memory.candidate is not None and memory.waiting_for is None and memory.phase != Phase.RELEASED:
                 raise Violation(f"{memory.name} is {memory.phase} and does not say what it waits for")
@@ -28,6 +29,8 @@ class Memory(Steps, NoWayBack, Departures):
         self._check_told(status)
         self._note_stable(status)
         self._note_leaving(status)
+        for memory in status.environments:
+            self._note_asked(memory)
         self.status = status
         for memory in status.environments:
             self.history.append(f"{memory.name}:{memory.phase}:{memory.candidate}:{memory.stable}")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dataapp_operator.api.reasons import Phase
 from dataapp_operator.plan.commands import ABORT, COMMANDS, RESTART, ROLLBACK
+from dataapp_operator.plan.names import PAGE
 from tests.property.cluster import HOWS
 from tests.property.world import KINDS, World, fresh, image
 
@@ -114,6 +115,7 @@ WAYS = st.tuples(
 )
 """Environments, slots, releases kept warm, whether a person promotes to the second environment, and how releases come."""
 PLACES = (
+    *("stuck", "mending", "undecided", "making room", "page", "brought back"),
     *(
         "stepping",
         "held",
@@ -168,6 +170,8 @@ def places(world: World) -> Iterator[str]:
         yield "aborted"
     if any("restarted" in (spec.cause or "") for spec, _, _ in world.releases.values()):
         yield "restarted"
+    if any("which had been ended" in (spec.cause or "") for spec, _, _ in world.releases.values()):
+        yield "brought back"
     for env in world.status.environments:
         for scale in env.scales:
             if scale.starting:
@@ -184,6 +188,10 @@ def places(world: World) -> Iterator[str]:
             yield "stepping"
         if env.hold_until is not None:
             yield "held"
+        if env.phase == Phase.PENDING:
+            yield "making room"
+        if PAGE in {w.release for w in env.weights}:
+            yield "page"
         if env.stuck is not None:
             yield "stuck" if env.stuck.release == env.candidate else "mending"
             if env.stuck.intent is not None:

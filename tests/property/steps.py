@@ -11,16 +11,16 @@ from dataapp_operator.api.status import SCALE, EnvironmentStatus, Weight
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.plan import names, routes
 from dataapp_operator.plan.facts import CheckFacts
+from tests.property.alone import Alone
 from tests.property.cluster import Violation
-from tests.property.promises import Promises
 
-STEPS = (Phase.DEPLOYING, Phase.CHECKING, Phase.RELEASING, Phase.BAKING)
+STEPS = (Phase.PENDING, Phase.DEPLOYING, Phase.CHECKING, Phase.RELEASING, Phase.BAKING)
 SAMPLES = 3
 """Sessions that must have worked before anybody is sent to a release."""
 
 
 @dataclass
-class Steps(Promises):
+class Steps(Alone):
     """From what is persisted to what is about to be, one environment at a time."""
 
     shown: dict[tuple[str, int], datetime] = field(default_factory=dict)
@@ -135,8 +135,11 @@ class Steps(Promises):
             return
         if parked is not None and before.candidate == parked.release and memory.stuck is not None:
             before = before.model_copy(update={"candidate": None})
+        if before.phase == Phase.PENDING and before.intent is None:  # what only waits may make way for something newer
+            before = before.model_copy(update={"candidate": None})
         former = {e.release for e in (*before.draining, *before.warm)}
         first = {Phase.DEPLOYING, Phase.CHECKING} if memory.candidate in former else {Phase.DEPLOYING}
+        first |= {Phase.PENDING} if self._is_alone(memory.name, memory.candidate) else set()
         if before.candidate is not None or memory.phase not in first:
             raise Violation(f"r{memory.candidate} begins in {memory.name} as {memory.phase}, after r{before.candidate}")
         if memory.candidate in memory.removing:
@@ -147,10 +150,18 @@ class Steps(Promises):
         leaves = self.leaving is not None or self.deleting
         if leaves or not any(e.name == memory.name for e in self.spec.environments):
             return
-        if before.stable is None and before.candidate == memory.stable and before.phase == Phase.RELEASING:
+        same = before.stopped is not None and self._content(before, before.stable) == self._content(
+            before, memory.stable
+        )
+        if (before.stable is None or same) and before.candidate == memory.stable and before.phase == Phase.RELEASING:
             self._check_switch(memory)
         elif before.candidate != memory.stable or before.phase != Phase.BAKING or before.intent is not None:
             raise Violation(f"stable of {memory.name} went from r{before.stable} to r{memory.stable} without a bake")
+
+    @staticmethod
+    def _content(memory: EnvironmentStatus, number: int | None) -> tuple[str, str] | None:
+        artefact = memory.artefact(number)
+        return (artefact.image, artefact.config_hash) if artefact is not None else None
 
     def _check_switch(self, memory: EnvironmentStatus) -> None:
         """A switch that status calls done is one that visitors see."""

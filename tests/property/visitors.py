@@ -8,6 +8,8 @@ import re
 
 from dataapp_operator.api.status import SCALE, EnvironmentStatus
 from dataapp_operator.plan import names, routes
+from dataapp_operator.plan.names import PAGE
+from tests.property.alone import Alone
 from tests.property.cluster import Violation, kind_of
 from tests.property.no_way_back import NoWayBack
 
@@ -15,7 +17,7 @@ NEVER_PASS = {"crash", "session", "silent", "mute"}
 """Kinds of images that nobody may ever be sent to."""
 
 
-class Visitors(NoWayBack):
+class Visitors(NoWayBack, Alone):
     """Writes to routes."""
 
     def _check_route_write(self, name: str, labels: dict, new: dict, old: dict | None) -> None:
@@ -40,6 +42,9 @@ class Visitors(NoWayBack):
                 raise Violation(f"{name} sends people to r{number}, which the persisted status does not justify")
             if number in memory.removing:
                 raise Violation(f"{name} sends people to r{number}, which is being removed")
+            if number == PAGE:
+                self._check_page(env)
+                continue
             if kind_of(self.images[(env, number)]) in NEVER_PASS:
                 raise Violation(f"people are sent to r{number}, which never passed its checks")
             fresh = old is not None and backend not in routes.backends_of(old)

@@ -10,10 +10,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 from dataapp_operator.api.status import EnvironmentStatus
+from dataapp_operator.plan import names
 from dataapp_operator.plan.actions import Plan
 from dataapp_operator.plan.decide import decide
 from tests.property.calls import Calls
-from tests.property.cluster import CLASS, KINDS, START, Pod, Violation, image, kind_of, spec
+from tests.property.cluster import CLASS, KINDS, PAGE_IMAGE, START, Pod, Violation, image, kind_of, spec
 from tests.property.memory import Memory
 from tests.property.people import People
 from tests.property.sights import Sights
@@ -86,7 +87,7 @@ class World(Sights, Calls, Memory, SlowWork, People):
             if not any(p.slot == key and p.owned and not p.deleting and not p.over for p in self.pods.values()):
                 self.serial += 1
                 name = f"pod-{self.serial}"
-                img = self.images[key[:2]]
+                img = self.images.get(key[:2], PAGE_IMAGE)
                 node = next((n for n in ("node-a", "node-b", "node-c") if n not in self.cordoned), "node-a")
                 self.pods[name] = Pod(
                     name=name, uid=self._uid(), slot=key, image=img, born=self.now, quiet_since=self.now, node=node
@@ -146,6 +147,8 @@ class World(Sights, Calls, Memory, SlowWork, People):
 
 def at_rest(memory: EnvironmentStatus) -> bool:
     """Nothing is on its way, but for what has failed and waits for a person."""
+    if memory.stopped is not None or names.PAGE in {w.release for w in memory.weights}:
+        return False
     if memory.stuck is not None:
         return memory.stuck.release == memory.candidate and {d.release for d in memory.draining} <= {memory.stable}
     return memory.candidate is None and not memory.removing and not memory.draining

@@ -200,15 +200,20 @@ def environment(app_port: int, *, sessions: int | None = None) -> dict[str, str]
     return {"PATH": os.environ["PATH"], "DATAAPP_FRONT_HOME": str(settings.directory()), **slot}
 
 
+_PAGE = settings.page_environment()
+
+
 def configuration() -> str:
     return str(settings.directory() / "haproxy.cfg")
 
 
 @contextlib.asynccontextmanager
-async def front(*, app_port: int | None = None, sessions: int | None = None) -> AsyncIterator[Front]:
+async def front(
+    *, app_port: int | None = None, sessions: int | None = None, page: bool = False
+) -> AsyncIterator[Front]:
     """Run app and front; `app_port` names another port in place of the app's own (to point the front at nothing).
 
-    `sessions`: how many may have it open at once.
+    `sessions`: how many may have it open at once; `page`: it has no app but a page that says so.
     """
     haproxy = program("haproxy")
     app = App()
@@ -223,7 +228,7 @@ async def front(*, app_port: int | None = None, sessions: int | None = None) -> 
                 haproxy,
                 "-f",
                 configuration(),
-                env={**environment(app_port or app.port, sessions=sessions), **binds},
+                env={**environment(app_port or app.port, sessions=sessions), **binds, **(_PAGE if page else {})},
                 pass_fds=[listening.fileno() for listening in sockets],
             )
             ports = [listening.getsockname()[1] for listening in sockets]

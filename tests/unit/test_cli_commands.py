@@ -149,6 +149,8 @@ def test_abort_says_where_visitors_go() -> None:
     early = view(serving("production", 13, candidate=14, phase="Checking"))
     assert decide("abort", first).words == "production: r1 is given up"
     assert decide("abort", early).words == "production: r14 is given up"
+    renewed = view({**BAKING, "stopped": {"release": 13, "since": "2026-11-22T10:00:00Z"}})
+    assert decide("abort", renewed).words == "production: r14 is given up; r13 is started again"
 
 
 def test_promote_full_skips_steps_where_there_are_some() -> None:

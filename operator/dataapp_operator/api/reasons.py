@@ -40,6 +40,8 @@ class Reason(StrEnum):
     CHECKING = "Checking"
     SWITCHING = "Switching"
     HOLDING = "Holding"
+    MAKING_ROOM = "MakingRoom"
+    RECREATING = "Recreating"
     SCALING = "Scaling"
     METRIC_FAILED = "MetricFailed"
     METRIC_INCONCLUSIVE = "MetricInconclusive"

@@ -52,8 +52,15 @@ class Stuck(Model):
     intent: Intent | None = None
 
 
+class Stopped(Model):
+    """The stable release, ended to make room for one that must not run beside it: it is started again if that one fails."""
+
+    release: int
+    since: Timestamp = Field(description="Since when new visitors have had a page that asks for patience.")
+
+
 class Weight(Model):
-    """The share of new visits a release gets, of :data:`SCALE`."""
+    """The share of new visits a release gets, of :data:`SCALE`. Release 0 is a page that asks for patience."""
 
     release: int
     weight: int
@@ -163,6 +170,7 @@ class EnvironmentStatus(Model):
     plan: int = 0
     intent: Intent | None = None
     stuck: Stuck | None = None
+    stopped: Stopped | None = None
     weights: tuple[Weight, ...] = Field(default=(), max_length=32, json_schema_extra=_LIST_BY_RELEASE)
     draining: tuple[Draining, ...] = Field(default=(), max_length=32, json_schema_extra=_LIST_BY_RELEASE)
     warm: tuple[Warm, ...] = Field(default=(), max_length=8, json_schema_extra=_LIST_BY_RELEASE)

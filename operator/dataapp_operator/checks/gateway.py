@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from dataapp_operator.front.settings import FULL_HEADER, RELEASE_HEADER
-from dataapp_operator.plan.names import HEADER_PLAN
+from dataapp_operator.plan.names import HEADER_PLAN, PAGE
 
 _PAUSE = 0.1  # s between two visits
 _ONE_VISIT = 5.0  # s: Shiny answers a page load only when it is not computing
@@ -76,8 +76,9 @@ async def _visit(
                 answer.headers.get(RELEASE_HEADER, "none"),
             )
             detail = f"status {answer.status}, plan {seen_plan}, release {seen_release}"
-            # A slot that has no place for another visitor says so itself: it was reached.
-            reached = answer.status < 500 or FULL_HEADER in answer.headers  # noqa: PLR2004
+            # A slot that has no place for another visitor says so itself, and so does a page instead of the app.
+            said = FULL_HEADER in answer.headers or seen_release == str(PAGE)
+            reached = said or answer.status < 500  # noqa: PLR2004
             return reached and seen_plan == str(plan) and seen_release in {str(n) for n in releases}, detail
     except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
         return False, f"no answer from the gateway ({str(error) or type(error).__name__})"

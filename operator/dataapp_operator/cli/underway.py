@@ -57,6 +57,8 @@ def abort(here: Situation) -> Decision:
     stable = here.env.stable
     shown = stable is not None and here.env.weights.get(number)
     back = f"; new visitors go back to r{stable}" if shown else ""
+    if here.env.stopped:
+        back = f"; r{stable} is started again"
     return here.decision(str(number), f"r{number} is given up{back}")
 
 

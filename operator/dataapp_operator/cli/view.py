@@ -52,6 +52,8 @@ class Environment:
     phase: str = ""
     step: int | None = None
     going_back: bool = False
+    stopped: bool = False
+    """The stable release was ended to make room; visitors have a page, or its successor."""
     weights: Mapping[int, int] = field(default_factory=dict)
     sessions: Mapping[int, int | None] = field(default_factory=dict)
     """Open sessions of releases that drain; None: nobody could count."""

@@ -4,7 +4,7 @@ from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.base import seconds
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Artefact, Quarantined
-from dataapp_operator.plan import desired, endings, promotion, stuck
+from dataapp_operator.plan import desired, endings, names, promotion
 from dataapp_operator.plan.actions import CreateRelease
 from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene
 from dataapp_operator.plan.wishes import Wish, wish_for
@@ -27,6 +27,8 @@ def choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
     wish, hold = wish_for(scene, earlier)
     content = None if wish is None else wish.content(scene.environment)
     if wish is None or content is None or content == desired.content(memory.artefact(memory.stable)):
+        if memory.stopped is None and _move_away(scene, draft):
+            return
         if hold is None:
             draft.update(waiting_for=None)
         else:
@@ -59,6 +61,18 @@ def choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
         if failed is not None:
             draft.update(quarantined=tuple(q for q in memory.quarantined if q.release != failed.release))
         _begin(scene, draft, _spec_for(scene, wish, last_number=draft.last_number))
+
+
+def _move_away(scene: Scene, draft: Draft) -> bool:
+    """What cannot run twice is on a node that somebody is about to empty: the same is released once more, elsewhere."""
+    spec, node = scene.spec(scene.memory.stable), scene.on_cordoned_node(scene.memory.stable or names.PAGE)
+    if spec is None or node is None or spec.plan.strategy != "recreate" or scene.observed.suspended:
+        return False
+    if _failed(scene, desired.content(spec)) is not None:
+        return False
+    cause = f"the same as r{spec.number}, somewhere else: node {node} takes no new pods and may be emptied"
+    once_more(scene, draft, spec, cause)
+    return True
 
 
 def _failed(scene: Scene, content: tuple[str, str]) -> Quarantined | None:
@@ -102,6 +116,8 @@ def once_more(scene: Scene, draft: Draft, spec: AppReleaseSpec, cause: str) -> b
     if _in_the_way(scene, draft, desired.content(spec)):
         return False
     plan = spec.plan.model_copy(update={"slots": _serving(scene) or spec.plan.slots})
+    if scene.environment is not None and scene.environment.release.way == "recreate":
+        plan = plan.model_copy(update={"strategy": "recreate", "steps": (), "hold": "0s"})
     again = spec.model_copy(update={"cause": cause, "plan": plan})
     own = {number: record.spec for (env, number), record in scene.observed.releases.items() if env == scene.env}
     given = scene.observed.status.last_number
@@ -111,40 +127,6 @@ def once_more(scene: Scene, draft: Draft, spec: AppReleaseSpec, cause: str) -> b
     # The first: created by a pass that did not live to remember it.
     _begin(scene, draft, next(made, again.model_copy(update={"number": draft.last_number + 1})))
     return True
-
-
-def mend(scene: Scene, draft: Draft, number: int, earlier: str | None) -> None:
-    """A newer change takes the place of a release that failed and cannot be taken back, which keeps its visitors so long."""
-    memory, environment = scene.memory, scene.environment
-    assert environment is not None  # noqa: S101 - the caller looked
-    if not stuck.is_it(scene, number) or draft.trouble is None or scene.observed.suspended or scene.refusals():
-        return
-    wish, _ = wish_for(scene, earlier)
-    content = None if wish is None else wish.content(environment)
-    there = {desired.content(a) for a in memory.artefacts if a.release not in memory.removing}
-    if wish is None or content is None or content in there or _unmeasurable(scene):
-        return  # what is there already mends nothing: going back is a person's decision
-    failed = _failed(scene, content)
-    if failed is not None and promotion.retries(scene) != failed.release:
-        return
-    if _in_the_way(scene, Draft(memory=memory, now=scene.now), content):
-        return  # what waits for a person is said, and not what the next one waits for
-    stuck.park(scene, draft, number)
-    if failed is not None:
-        draft.update(quarantined=tuple(q for q in draft.memory.quarantined if q.release != failed.release))
-    _begin(scene, draft, _spec_for(scene, wish, last_number=draft.last_number))
-
-
-def supersede_if_stuck(scene: Scene, draft: Draft, number: int, earlier: str | None) -> None:
-    """A started candidate is verified to its end, unless it cannot even start: then a newer wish takes its place."""
-    assert scene.environment is not None  # noqa: S101 - the caller looked
-    still = draft.memory.candidate == number and draft.memory.phase == scene.memory.phase == Phase.DEPLOYING
-    if not still or draft.trouble is None:
-        return
-    wish, _ = wish_for(scene, earlier)
-    if wish is not None and wish.content(scene.environment) != desired.content(scene.memory.artefact(number)):
-        draft.trouble = None
-        endings.supersede(scene, draft, number)
 
 
 def _in_the_way(scene: Scene, draft: Draft, content: tuple[str, str]) -> bool:
@@ -198,10 +180,22 @@ def _begin(scene: Scene, draft: Draft, spec: AppReleaseSpec) -> None:
             ),
         ),
     )
+    if spec.plan.strategy == "recreate" and _is_not_alone(scene, spec.number):
+        draft.enter(Phase.PENDING, f"{scene.env}: r{spec.number} is new, and waits until it is alone")
+        draft.wait(Reason.MAKING_ROOM, f"r{spec.number} waits until nothing else of the app runs here")
+        draft.wake_in(0)
+        return
     limit = seconds(spec.plan.probe.startup) + PROGRESS_ALLOWANCE
     draft.enter(Phase.DEPLOYING, f"{scene.env}: r{spec.number} is new, deploying", within=limit)
     draft.wait(Reason.STARTING, f"r{spec.number} is being created", until=draft.memory.deadline)
     draft.wake_in(0)
+
+
+def _is_not_alone(scene: Scene, number: int) -> bool:
+    """Whether anything of another release runs, or visitors are sent anywhere."""
+    memory = scene.memory
+    there = {n for env, n in scene.observed.slots if env == scene.env and scene.slots(n)} - {number}
+    return bool(there or memory.weights or memory.draining or memory.warm or memory.removing)
 
 
 def _serving(scene: Scene) -> int | None:
@@ -245,7 +239,8 @@ def _wanted(scene: Scene, wish: Wish, number: int) -> AppReleaseSpec:
     spec = desired.release_spec(scene.app, wish, scene.environment, number=number, slots=_serving(scene))
     if scene.memory.stuck is None:
         return spec
-    at_once = {"strategy": "blueGreen", "steps": (), "hold": "0s", "compatibility": "irreversible"}
+    strategy = "recreate" if spec.plan.strategy == "recreate" else "blueGreen"
+    at_once = {"strategy": strategy, "steps": (), "hold": "0s", "compatibility": "irreversible"}
     return spec.model_copy(update={"plan": spec.plan.model_copy(update=at_once)})
 
 

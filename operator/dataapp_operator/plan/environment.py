@@ -16,6 +16,8 @@ from dataapp_operator.plan import (
     names,
     phases,
     record,
+    recreating,
+    replacing,
     scaling,
     stuck,
     switching,
@@ -53,18 +55,19 @@ def step(scene: Scene, *, last_number: int, earlier: str | None) -> Draft:
     elif scene.memory.candidate is not None:
         if not hands.abort(scene, draft, scene.memory.candidate):
             phases.advance(scene, draft, scene.memory.candidate, gateway)
-            choosing.supersede_if_stuck(scene, draft, scene.memory.candidate, earlier)
-            choosing.mend(scene, draft, scene.memory.candidate, earlier)
+            replacing.consider(scene, draft, scene.memory.candidate, earlier)
     elif stuck.take_up(scene, draft):
         pass
     elif not scene.refusals() and not hands.begin(scene, draft):
         choosing.choose(scene, draft, earlier)
+        recreating.bring_back(scene, draft)
     if scene.environment is not None:
         hands.answer_rest(scene, draft)
     draining.advance(scene, draft)
     scaling.advance(scene, draft)
     draining.ask_fronts(scene, draft)
     scaling.ask_fronts(scene, draft)
+    recreating.tidy(scene, draft)
     _refused(scene, draft)
     _forget(draft)
     record.project(scene, draft)
@@ -150,7 +153,8 @@ def _depart(scene: Scene, draft: Draft) -> None:
     memory = scene.memory
     leaving = {n for n in (memory.stable, memory.candidate) if n is not None} | {w.release for w in memory.weights}
     leaving |= {memory.stuck.release} if memory.stuck is not None else set()
-    leaving -= {d.release for d in memory.draining}
+    leaving -= {d.release for d in memory.draining} | {names.PAGE}
+    leaving -= {memory.stopped.release} if memory.stopped is not None else set()
     if leaving or memory.weights or memory.intent:
         fresh = [switching.begin_draining(scene, n) for n in sorted(leaving - set(memory.removing))]
         draft.update(
@@ -160,6 +164,7 @@ def _depart(scene: Scene, draft: Draft) -> None:
             step=None,
             intent=None,
             stuck=None,
+            stopped=None,
             weights=(),
             draining=(*draft.memory.draining, *fresh),
             phase=None,
@@ -185,5 +190,5 @@ def _refused(scene: Scene, draft: Draft) -> None:
 def _forget(draft: Draft) -> None:
     """Drop the artefacts of releases that are nowhere any more."""
     memory = draft.memory
-    numbers = upkeep.live(memory) | set(memory.removing) | {n for n in (memory.candidate,) if n is not None}
+    numbers = upkeep.live(memory) | set(memory.removing) | {memory.candidate, memory.stable}
     draft.update(artefacts=tuple(a for a in memory.artefacts if a.release in numbers))

@@ -11,7 +11,7 @@ from datetime import timedelta
 from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.plan import baking, canary, commands, endings, holding, probing, switching
+from dataapp_operator.plan import baking, canary, commands, endings, holding, probing, recreating, switching
 from dataapp_operator.plan.choosing import CHECK_DEADLINE
 from dataapp_operator.plan.facts import CheckFacts, GatewayFacts
 from dataapp_operator.plan.health import Health, Outlook
@@ -24,6 +24,10 @@ CHECK_AGAIN = 3
 def advance(scene: Scene, draft: Draft, number: int, gateway: GatewayFacts) -> None:
     """One step of the candidate."""
     match scene.memory.phase:
+        case Phase.PENDING if scene.memory.intent is not None:
+            switching.advance(scene, draft, number, gateway)
+        case Phase.PENDING:
+            recreating.advance(scene, draft, number)
         case Phase.DEPLOYING:
             _deploying(scene, draft, number)
         case Phase.CHECKING:
@@ -112,15 +116,17 @@ def _checking(scene: Scene, draft: Draft, number: int) -> None:
         step = canary.first_step(scene, number)
         canary.intend(scene, draft, number, step, within=switching.ROUTE_DEADLINE)
         return
-    if check.verdict is Verdict.FAIL:
+    over = check.verdict is Verdict.FAIL
+    if over:
         endings.fail(scene, draft, number, Reason.SESSION_FAILED, check.message, endings.again(scene, number))
-        return
-    if commands.paused(scene):
+    elif commands.paused(scene):
         draft.update(deadline=None)
-    elif not passed and _too_long(scene, draft, number, check):
+    elif not passed:
+        over = _too_long(scene, draft, number, check)
+    if draft.memory.candidate is None:
         return
-    probing.want(scene, draft, number, check, pause=holding.LOOK_EVERY if passed else CHECK_AGAIN)
-    if not passed:
+    probing.want(scene, draft, number, check, pause=holding.LOOK_EVERY if passed or over else CHECK_AGAIN)
+    if not passed and not over:
         _say_checking(scene, draft, number, check)
 
 

@@ -86,7 +86,7 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
     }
     if removed:
         update["preview_url"] = None
-    elif scene.cls is not None:
+    elif scene.cls is not None and phase != Phase.PENDING:
         update["preview_url"] = names.url(scene.cls, upkeep.preview_host(scene, number, scene.cls))
     if phase in NOT_RELEASED:
         return before.model_copy(update=update | _found_later(scene, number, before))

@@ -243,6 +243,10 @@ def ask_fronts(scene: Scene, draft: Draft) -> None:
 
 
 def _cordoned(scene: Scene, number: int, index: int) -> bool:
+    """Whether a slot has to be somewhere else. What cannot run twice moves as a release instead."""
+    spec = scene.spec(number)
+    if spec is not None and spec.plan.strategy == "recreate":
+        return False
     pod = scene.slot(number, index).pod
     return pod is not None and pod.node is not None and pod.node in scene.observed.cordoned
 

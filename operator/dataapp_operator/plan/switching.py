@@ -8,10 +8,11 @@ from datetime import timedelta
 
 from dataapp_operator.api.base import seconds, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
-from dataapp_operator.api.status import SCALE, Draining, Intent, Weight
-from dataapp_operator.plan import baking, endings, names, stuck, upkeep, words
+from dataapp_operator.api.status import SCALE, Draining, Intent, Stopped, Weight
+from dataapp_operator.plan import baking, draining, endings, names, stuck, upkeep, words
 from dataapp_operator.plan.actions import ObserveGateway
 from dataapp_operator.plan.facts import GatewayFacts
+from dataapp_operator.plan.names import PAGE
 from dataapp_operator.plan.scene import Draft, Scene, crash, lost, since
 
 ROUTE_DEADLINE = 30
@@ -25,12 +26,13 @@ def advance(scene: Scene, draft: Draft, number: int, gateway: GatewayFacts) -> N
         return
     goal = intent.switch_to
     back = goal != number
-    trouble = None if back or scene.memory.stable is None else _trouble(scene, number)
+    nothing_else = scene.memory.stable is None or endings.only_one(scene, number)
+    trouble = None if back or nothing_else else _trouble(scene, number)
     held = not back and stuck.watch(scene, draft, number, trouble)
     if trouble is not None and not held:
         baking.roll_back(scene, draft, number, *trouble)
         return
-    if not back and scene.memory.stable is None and not scene.ready(goal) and lost(scene, goal):
+    if not back and nothing_else and not scene.ready(goal) and lost(scene, goal):
         if scene.spec(goal) is None:  # what is missing cannot be made again: give it up, and begin anew
             draft.update(intent=None)
             endings.drop(
@@ -84,12 +86,17 @@ def advance(scene: Scene, draft: Draft, number: int, gateway: GatewayFacts) -> N
         )
         draft.stall(
             Reason.GATEWAY_SILENT,
-            f"{scene.host} does not show r{goal} yet, {ROUTE_DEADLINE} s after the switch: {seen_so_far or gateway.words}",
+            f"{scene.host} does not show {_called(goal)} yet, {ROUTE_DEADLINE} s after the switch:"
+            f" {seen_so_far or gateway.words}",
         )
     else:
         reason = Reason.ROLLING_BACK if back else Reason.SWITCHING
         told = "new visits go" if intent.weight is None else f"{intent.weight * 100 // SCALE} % of new visits go"
-        draft.wait(reason, f"{told} to r{goal}; waiting until the gateway shows it", until=due)
+        draft.wait(reason, f"{told} to {_called(goal)}; waiting until the gateway shows it", until=due)
+
+
+def _called(goal: int) -> str:
+    return "a page that asks for patience" if goal == PAGE else f"r{goal}"
 
 
 def _trouble(scene: Scene, number: int) -> tuple[Reason, str] | None:
@@ -111,6 +118,9 @@ def _switched(scene: Scene, draft: Draft, number: int) -> None:
     if intent.weight is not None and stable is not None and goal == number:
         _stepped(scene, draft, number, intent)
         return
+    if goal == PAGE:
+        _cleared(scene, draft, number, intent)
+        return
     draft.update(
         plan=intent.plan,
         intent=None,
@@ -122,32 +132,61 @@ def _switched(scene: Scene, draft: Draft, number: int) -> None:
         draft.update(
             candidate=None,
             step=None,
+            stopped=None,
             draining=(
                 *(d for d in draft.memory.draining if d.release not in {goal, number}),
                 begin_draining(scene, number, at_once=intent.evict),
             ),
         )
+        if scene.memory.phase == Phase.PENDING:  # it has no parts that anybody could have open
+            draft.update(draining=tuple(d for d in draft.memory.draining if d.release != number))
         draft.enter(Phase.RELEASED, f"{scene.env}: r{goal} serves everybody again")
         return
-    if stable is None:
+    if stable is None or endings.only_one(scene, number):
         left = tuple(d for d in draft.memory.draining if d.release != number)
         draft.update(stable=number, stable_since=timestamp(scene.now), candidate=None, step=None, draining=left)
+        draft.update(stopped=None)
         draft.enter(Phase.RELEASED, f"{scene.env}: r{number} is released")
         return
     known = [d for d in draft.memory.draining if d.release == stable]  # what it was promised stands
     others = (d for d in draft.memory.draining if d.release not in {stable, number})
-    draft.update(draining=(*others, *(known or [begin_draining(scene, stable, warm=True)])))
+    if scene.memory.stopped is None:  # else it has left before
+        draft.update(draining=(*others, *(known or [begin_draining(scene, stable, warm=True)])))
     spec = scene.spec(number)
     bake = seconds(spec.plan.bake) if spec else 0
-    draft.enter(Phase.BAKING, f"{scene.env}: r{number} serves everybody, r{stable} is kept", within=bake)
+    draft.enter(Phase.BAKING, f"{scene.env}: r{number} serves everybody and bakes", within=bake)
     baking.say(scene, draft, number)
+
+
+def _cleared(scene: Scene, draft: Draft, number: int, intent: Intent) -> None:
+    """The gateway shows the page: what served may leave now, to make room; or the one that was to and failed."""
+    memory = scene.memory
+    since_now = Stopped(release=memory.stable or PAGE, since=timestamp(scene.now))
+    draft.update(plan=intent.plan, intent=None, weights=(Weight(release=PAGE, weight=SCALE),), stopped=since_now)
+    if memory.phase != Phase.PENDING:
+        others = (d for d in draft.memory.draining if d.release != number)
+        draft.update(candidate=None, step=None, draining=(*others, begin_draining(scene, number, at_once=True)))
+        draft.enter(Phase.RELEASED, f"{scene.env}: r{number} leaves, and r{memory.stable} is started again")
+        draft.wake_in(0)
+        return
+    leaving = sorted({w.release for w in memory.weights} - {PAGE})
+    soon = timestamp(scene.now + timedelta(seconds=draining.NOTICE))
+    until = min(
+        memory.deadline or soon, soon
+    )  # whoever came at the very last does not keep everybody waiting for hours
+    fresh = (begin_draining(scene, n, at_once=n != memory.stable) for n in leaving)
+    entries = (d.model_copy(update={"forced_at": min(d.forced_at, until)}) for d in fresh)
+    draft.update(draining=(*(d for d in draft.memory.draining if d.release not in leaving), *entries))
+    draft.notes.append(f"{scene.env}: new visitors have a page, r{memory.stable} ends for r{number}")
+    draft.wait(Reason.RECREATING, f"r{number} starts when r{memory.stable} has ended")
+    draft.wake_in(0)
 
 
 def _others_leave(scene: Scene, draft: Draft, number: int, goal: int) -> None:
     """Whoever had visitors beside the two that a switch is about: what failed and could not be taken back."""
     memory = scene.memory
     had = {w.release for w in memory.weights} | ({memory.stuck.release} if memory.stuck is not None else set())
-    left = sorted(had - {number, memory.stable} - {d.release for d in memory.draining})
+    left = sorted(had - {PAGE, number, memory.stable} - {d.release for d in memory.draining})
     for other in left:
         stuck.outlived(scene, draft, other, goal)
     fresh = (begin_draining(scene, other) for other in left)

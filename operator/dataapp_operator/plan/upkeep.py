@@ -10,9 +10,10 @@ from dataapp_operator.api.dataapp import Drain
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.status import SCALE, EnvironmentStatus
-from dataapp_operator.plan import names, routes, workload
+from dataapp_operator.plan import names, page, routes, workload
 from dataapp_operator.plan.actions import Delete, Ensure
 from dataapp_operator.plan.facts import ReplicaSetFacts, RouteFacts, SlotFacts
+from dataapp_operator.plan.names import PAGE
 from dataapp_operator.plan.scene import Draft, Scene
 
 POD_GRACE = 30
@@ -29,13 +30,21 @@ def live(memory: EnvironmentStatus) -> set[int]:
     numbers = (
         {d.release for d in memory.draining} | {w.release for w in memory.warm} | {w.release for w in memory.weights}
     )
-    if memory.stable is not None:
+    if memory.stable is not None and (memory.stopped is None or memory.stopped.release != memory.stable):
         numbers.add(memory.stable)
     if memory.stuck is not None:
         numbers.add(memory.stuck.release)
+    if _wants_page(memory):
+        numbers.add(PAGE)
     if memory.candidate is not None and memory.phase in _BUILT:
         numbers.add(memory.candidate)
     return numbers - set(memory.removing)
+
+
+def _wants_page(memory: EnvironmentStatus) -> bool:
+    """New visitors have a page instead of the app, or are about to; or will have, should the new release fail."""
+    waits = memory.phase == Phase.PENDING and memory.candidate is not None and bool(memory.weights)
+    return waits or memory.stopped is not None or (memory.intent is not None and memory.intent.switch_to == PAGE)
 
 
 def shares(memory: EnvironmentStatus) -> dict[int, int]:
@@ -64,7 +73,7 @@ def leaving(memory: EnvironmentStatus) -> set[int]:
         numbers |= {n for n in (memory.stable,) if n is not None}
     if memory.intent or memory.phase in {Phase.RELEASING, Phase.BAKING}:
         numbers |= {n for n in (memory.candidate,) if n is not None}
-    return numbers - shares(memory).keys()
+    return numbers - shares(memory).keys() - {PAGE}  # which gives no cookie
 
 
 def leaving_slots(memory: EnvironmentStatus) -> list[tuple[int, int]]:
@@ -88,6 +97,9 @@ def ensure(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None) -> None
         return
     _ensure_budget(scene, draft)
     for number in sorted(live(scene.memory)):
+        if number == PAGE:
+            page.ensure(scene, draft)
+            continue
         _ensure_workload(scene, draft, number)
         if cls is not None and all(slot.service is not None for slot in scene.needed(number).values()):
             _ensure_release_routes(scene, draft, number, cls)
@@ -147,6 +159,8 @@ def _receiving(scene: Scene, number: int, known: RouteFacts | None) -> tuple[int
 
 def _can_take(scene: Scene, number: int) -> bool:
     """Whether a release can be given new visits: its slots are there, and the cookies they set lead to them."""
+    if number == PAGE:
+        return scene.ready(number)
     able = scene.any_ready(number) if number == scene.memory.stable else scene.ready(number)
     return able and names.release(scene.app, scene.env, number) in scene.observed.routes
 
@@ -236,7 +250,9 @@ def _ensure_route(scene: Scene, draft: Draft, name: str, labels: dict[str, str],
 def remove(scene: Scene, draft: Draft) -> None:
     """Take apart what has been on the list of removals since an earlier pass."""
     for number in scene.memory.removing:
-        if _remove_one(scene, draft, number):
+        if number == PAGE and page.has_visitors(scene):
+            draft.wake_in(NUDGE_EVERY)
+        elif _remove_one(scene, draft, number):
             draft.update(
                 removing=tuple(n for n in draft.memory.removing if n != number),
                 draining=tuple(d for d in draft.memory.draining if d.release != number),
