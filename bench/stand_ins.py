@@ -13,8 +13,17 @@ import sys
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.app import main, runtime
 from dataapp_operator.control.background import AppKey
-from dataapp_operator.plan.actions import AskPrometheus, ObserveGateway, Question, ReadCode, ReadLog, StartCheck, Target
-from dataapp_operator.plan.facts import CheckFacts, CodeFacts, FrontFacts, LogFacts, ViewFacts
+from dataapp_operator.plan.actions import (
+    AskPrometheus,
+    ObserveGateway,
+    ProveGateway,
+    Question,
+    ReadCode,
+    ReadLog,
+    StartCheck,
+    Target,
+)
+from dataapp_operator.plan.facts import CheckFacts, CodeFacts, FrontFacts, GatewayAbility, LogFacts, ViewFacts
 
 LATENCY = "BENCH_LATENCY_SECONDS"
 """The variable that says how long a check, or a look, takes."""
@@ -38,6 +47,12 @@ class StandIns:
         """The gateway shows what the plan says."""
         await asyncio.sleep(self._latency)
         return ViewFacts(plan=work.plan, release=work.number, seen=True, words="a stand-in: no visit was made")
+
+    async def prove(self, work: ProveGateway) -> GatewayAbility:
+        """The gateway does everything."""
+        del work
+        await asyncio.sleep(self._latency)
+        return GatewayAbility(pins=True, marks=True, words="a stand-in: no visit was made")
 
     async def read_log(self, app: AppKey, work: ReadLog) -> LogFacts:
         """Nobody writes one."""

@@ -316,12 +316,16 @@ ROUTES = {
         **NOWHERE, shares={3: 1000}, slots={3: (0, 1, 2)}, leaving=(2, 1), plan=9
     ),
     "weights of a canary's step": routes.weights_spec(
-        **NOWHERE, shares={3: 950, 4: 50}, slots={3: (0, 1), 4: (0, 1, 2)}, leaving=(2,), plan=9
+        **NOWHERE, shares={3: 950, 4: 50}, slots={3: (0, 1), 4: (0, 1, 2)}, leaving=(2,), plan=9, named=(3,)
     ),
-    "pins of two slots": routes.pins_spec(**NOWHERE, number=3, slots=(0, 1)),
-    "preview of eight slots": routes.preview_spec(**NOWHERE, number=3, slots=range(8)),
+    "pins of two slots": routes.pins_spec(**NOWHERE, number=3, slots=(0, 1), cookie="c"),
+    "pins of a release that is on its way": routes.pins_spec(
+        **NOWHERE, number=3, slots=range(8), cookie="c", asked=range(8)
+    ),
+    "preview": routes.preview_spec(**NOWHERE, number=3),
+    "proof of two slots": routes.proof_spec(**NOWHERE, number=3, slots=(0, 7)),
     "any listener": routes.pins_spec(
-        **(NOWHERE | {"gateway": GatewayRef(namespace="gateways", name="public")}), number=3, slots=(0,)
+        **(NOWHERE | {"gateway": GatewayRef(namespace="gateways", name="public")}), number=3, slots=(0,), cookie="c"
     ),
 }
 

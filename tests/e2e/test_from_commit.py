@@ -110,7 +110,7 @@ def test_a_push_is_synced_recognised_built_and_released_after_a_real_session(tea
         assert (code["framework"], code["detectedBy"]) == (framework, {"rule": rule, "file": file})
         assert build["spec"]["dependencies"]["from"] == packages
         assert code["image"] == build["status"]["image"]
-        assert checked(team, name, 1) == [("session", "pass")]
+        assert checked(team, name, 1) == [("session", "pass"), ("gateway", "pass")]
         say(name, f"{build['status']['message']}; Ready: {condition(app, 'Ready')['message']}")
     assert asyncio.run(total(team.host("prices"))) == (15, "v1")
     assert asyncio.run(uses(team.host("salmon"))) == "v1"
@@ -198,7 +198,7 @@ def test_other_kinds_of_code_are_built_and_a_real_session_works(team: Committed,
     released = team.wait_released(app, 1, timeout=300)
     say(app, condition(released, "Built")["message"])
     assert rule in released["status"]["code"]["detectedBy"]["rule"]
-    assert checked(team, app, 1) == [("session", "pass")]
+    assert checked(team, app, 1) == [("session", "pass"), ("gateway", "pass")]
     assert asyncio.run(uses(team.host(app))) == "v1"
 
 

@@ -6,6 +6,7 @@ sessions that share a Browser are two tabs: they share the pin cookie, as tabs d
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -43,16 +44,27 @@ class PageLoad:
 
 
 class Browser:
-    """One visitor. `host` is the app's host name ("sales.localhost"); close it, or use it as a context manager."""
+    """One visitor. `host` is the app's host name ("sales.localhost"); close it, or use it as a context manager.
 
-    def __init__(self, host: str, *, address: str = "127.0.0.1", port: int = 8088, timeout: float = 20.0) -> None:
+    `always`: headers that it sends with everything, as an add-on of a browser can.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        *,
+        address: str = "127.0.0.1",
+        port: int = 8088,
+        timeout: float = 20.0,
+        always: Mapping[str, str] | None = None,
+    ) -> None:
         assert_loopback(address)
         self.host = f"{host}:{port}"  # with the port, as browsers send it: frameworks compare it with the Origin
         self._base = f"http://{address}:{port}/"
         self._client = aiohttp.ClientSession(
             cookie_jar=aiohttp.CookieJar(unsafe=True),  # "unsafe": keep cookies of IP addresses
             timeout=aiohttp.ClientTimeout(total=timeout),
-            headers={"Host": self.host, "User-Agent": "dataapp-harness"},
+            headers={"Host": self.host, "User-Agent": "dataapp-harness", **(always or {})},
         )
         fail_on_first_reset(self._client)
 
@@ -69,8 +81,9 @@ class Browser:
         await self._client.close()
 
     def cookie(self, prefix: str) -> str | None:
-        """The value of the first cookie whose name starts so; None where there is none."""
-        return next((cookie.value for cookie in self._client.cookie_jar if cookie.key.startswith(prefix)), None)
+        """The value of the first cookie whose name starts so, with the prefix of HTTPS or without; None if there is none."""
+        named = ((cookie.key.removeprefix("__Host-"), cookie.value) for cookie in self._client.cookie_jar)
+        return next((value for name, value in named if name.startswith(prefix)), None)
 
     async def load_page(self, path: str = "/") -> PageLoad:
         """Load a page the way an address bar does. Raises `aiohttp.ClientError` (a status of 400 or more included)."""

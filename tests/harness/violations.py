@@ -126,8 +126,8 @@ def sessions_keep_their_slot(change: Change) -> Iterator[str]:
     """4: pods, Services and pins routes of a release stay while sessions live on it, up to the stated end."""
     thing, app = change.thing, view.owner(change.before, change.thing)
     number, slot = view.label(thing, view.RELEASE), view.label(thing, view.SLOT)
-    preview = thing["metadata"]["name"].endswith(".preview")
-    relevant = thing["kind"] in ("Pod", "Service") or (thing["kind"] == "HTTPRoute" and not preview)
+    aside = thing["metadata"]["name"].endswith((".preview", ".proof"))
+    relevant = thing["kind"] in ("Pod", "Service") or (thing["kind"] == "HTTPRoute" and not aside)
     if not relevant or number is None or not change.ends() or app is None or view.is_ending(app):
         return
     name, environment = view.label(thing, view.APP), view.label(thing, view.ENVIRONMENT)

@@ -27,9 +27,9 @@ MUTANTS = (
         1,
         SWAPPED,
         "upkeep.py",
-        old="    if left:\n        draft.actions += [_delete_route(route)",
+        old="    if left:\n        draft.actions += [delete_route(route)",
         new="    if left and all(slot.gone for slot in scene.slots(number).values()):\n"
-        "        draft.actions += [_delete_route(route)",
+        "        draft.actions += [delete_route(route)",
         why="Pods go before the routes that lead to them: whoever carries their cookie meets nobody.",
     ),
     Mutant(
@@ -129,6 +129,14 @@ MUTANTS = (
     ),
     Mutant(
         9,
+        GUARD,
+        "upkeep.py",
+        old="    if number != memory.candidate or memory.stable is None or over or spec is None:\n",
+        new="    if memory.stable is None or spec is None:\n",
+        why="Whoever asks by its number for a release that was taken back, or has left, still gets it.",
+    ),
+    Mutant(
+        9,
         SWAPPED,
         "routes.py",
         old='                "backendRefs": [_backend(names.slot(app, environment, number, index), 1)],\n',
@@ -141,7 +149,7 @@ MUTANTS = (
         "draining.py",
         old=_DRAINED,
         new=_DRAINED + '            pins = scene.observed.routes.get(f"{scene.app}-{scene.env}-{entry.release}")\n'
-        "            draft.actions += [upkeep._delete_route(pins)] if pins else []\n",
+        "            draft.actions += [upkeep.delete_route(pins)] if pins else []\n",
         why="The cookies of a release lead nowhere as soon as its end is planned.",
     ),
 )

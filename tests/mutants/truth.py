@@ -54,8 +54,8 @@ MUTANTS = (
         11,
         PLANNED,
         "choosing.py",
-        old="    given = observed.status.last_number\n",
-        new="    given = last_number\n",
+        old="if r.status.phase is None and scene.memory.artefact(n) is None}\n",
+        new="if r.status.phase is None and scene.memory.candidate == n}\n",
         why="A release that was made by a pass that died is not found again: there are two of it.",
     ),
     Mutant(

@@ -3,8 +3,10 @@ where people are sent (``visitors``), what is taken apart (``departures``), what
 """
 
 from dataapp_operator.api.apprelease import AppReleaseSpec, AppReleaseStatus
+from dataapp_operator.api.reasons import Phase
 from dataapp_operator.plan import names
 from dataapp_operator.plan.actions import CreateRelease, Delete, Ensure, Hold
+from dataapp_operator.plan.record import MAX_TIMELINE
 from tests.property.cluster import Violation
 from tests.property.departures import Departures
 from tests.property.visitors import Visitors
@@ -106,4 +108,10 @@ class Calls(Visitors, Departures):
         if key not in self.releases:
             return  # deleted by hand meanwhile
         s, _, uid = self.releases[key]
+        told = rec.status.timeline
+        first = {Phase.PENDING, Phase.DEPLOYING} if s.plan.strategy == "recreate" else {Phase.DEPLOYING}
+        if told and len(told) < MAX_TIMELINE and told[0].phase not in first:
+            raise Violation(f"the story of r{rec.number} begins with {told[0].phase}")
+        if [entry.at for entry in told] != sorted(entry.at for entry in told):
+            raise Violation(f"the story of r{rec.number} goes back in time")
         self.releases[key] = (s, rec.status, uid)

@@ -14,7 +14,7 @@ from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.status import DataAppStatus
 from dataapp_operator.plan import routes
 from dataapp_operator.plan.actions import Plan
-from dataapp_operator.plan.facts import CheckFacts, FrontFacts, LogFacts, ViewFacts
+from dataapp_operator.plan.facts import CheckFacts, FrontFacts, GatewayAbility, LogFacts, ViewFacts
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 CLASS = EnvironmentClassSpec.model_validate(
@@ -146,6 +146,17 @@ class Cluster:
     gateway_accepts: bool = True
     gateway_stale: bool = False
     """It accepts what is written, and goes on sending visitors where it sent them before."""
+    pins: str = "led"
+    """What the gateway does with cookies: leads them, takes no notice of them, or refuses routes that look at them."""
+    weighs: bool = True
+    """It shares visitors out by weight, and not evenly."""
+    marks: bool = True
+    """It adds a route's header to answers."""
+    gateway_generation: int = 1
+    ability: GatewayAbility = field(default_factory=GatewayAbility)
+    """What the operator has found out about it; and of which generation, and when."""
+    ability_of: int = 0
+    ability_at: datetime = START
     programmed: dict[str, dict] = field(default_factory=dict)
     """Routes as visitors find them. One that is deleted is gone at once: nothing would say when."""
     fronts_answer: bool = True
@@ -202,6 +213,10 @@ class Cluster:
 
     def _slot_ready(self, key: tuple[str, int, str]) -> bool:
         return any(self._ready(p) for p in self.pods.values() if p.slot == key)
+
+    def _refuses(self, route_spec: dict) -> bool:
+        """The gateway does not accept this route, whatever is otherwise said of it: it looks at a cookie."""
+        return self.pins == "refused" and "RegularExpression" in str(route_spec)
 
     @staticmethod
     def _slot_of(service: str) -> tuple[str, int, str]:

@@ -134,16 +134,18 @@ PLACES = (
 
 
 @functools.cache
-def _begun(environments: int, slots: int, warm: int, *, manual: bool, how: str) -> World:
+def _begun(environments: int, slots: int, warm: int, *, manual: bool, how: str, pins: str, weighs: bool) -> World:
     world = fresh(environments=environments, slots=slots, warm=warm, manual=manual, how=how)
+    world.pins, world.weighs = pins, weighs
     world.settle()
     return world
 
 
-def begin(way: Way) -> World:
-    """A world whose first release serves."""
+def begin(way: Way, *, pins: str = "led", weighs: bool = True) -> World:
+    """A world whose first release serves, behind a gateway that can or cannot lead cookies and weigh."""
     environments, slots, warm, manual, how = way
-    return copy.deepcopy(_begun(environments, slots, warm, manual=manual, how=how))
+    begun = _begun(environments, slots, warm, manual=manual, how=how, pins=pins, weighs=weighs)
+    return copy.deepcopy(begun)
 
 
 def play(world: World, script: list[tuple[str, object]]) -> tuple[list[str], set[str]]:

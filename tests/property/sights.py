@@ -1,10 +1,14 @@
 """What the operator sees of the cluster."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec, Floor
 from dataapp_operator.plan import names
 from dataapp_operator.plan.facts import (
     ContainerFacts,
     Exit,
+    GatewayAbility,
     GatewayFacts,
     ObjectFacts,
     Observed,
@@ -35,7 +39,12 @@ class Sights(Cluster):
             status=self.status,
             front_image="lab/front@sha256:" + "f" * 64,
             classes={e.of_class: self._class(e.of_class) for e in self.spec.environments},
-            gateways={CLASS.gateway: GatewayFacts(exists=True, address="10.96.0.9:8000")},
+            gateways={
+                CLASS.gateway: GatewayFacts(
+                    exists=True, address="10.96.0.9:8000", uid="gateway-uid", generation=self.gateway_generation
+                )
+            },
+            abilities={CLASS.gateway: self._ability()},
             releases={
                 key: ReleaseFacts(name=names.release("sales", *key), uid=uid, resource_version="1", spec=s, status=st)
                 for key, (s, st, uid) in self.releases.items()
@@ -57,6 +66,12 @@ class Sights(Cluster):
             budgets={name: ObjectFacts(name=name, uid=uid, resource_version="1") for name, uid in self.budgets.items()},
             cordoned=frozenset(self.cordoned),
         )
+
+    def _ability(self) -> GatewayAbility:
+        """What is known of the gateway as it is now; after an hour it is time to ask again."""
+        if self.ability_of != self.gateway_generation:
+            return GatewayAbility()
+        return replace(self.ability, stale=self.now >= self.ability_at + timedelta(hours=1))
 
     def _class(self, name: str) -> EnvironmentClassSpec:
         floor = self.floors.get(name)
@@ -115,7 +130,7 @@ class Sights(Cluster):
     def _route(self, name: str) -> RouteFacts:
         route_spec, uid, written = self.routes[name]
         answered = (self.now - written).total_seconds() >= 1
-        accepted = None if not answered else self.gateway_accepts
-        return RouteFacts(
-            name=name, uid=uid, resource_version="1", spec=route_spec, accepted=accepted, words="not allowed here"
-        )
+        refused = self._refuses(route_spec)
+        accepted = None if not answered else self.gateway_accepts and not refused
+        words = "UnsupportedValue: no patterns" if refused else "not allowed here"
+        return RouteFacts(name=name, uid=uid, resource_version="1", spec=route_spec, accepted=accepted, words=words)

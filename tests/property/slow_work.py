@@ -1,13 +1,14 @@
 """Slow work: sessions, looks through the gateway, logs, fronts. It is done at once, and forgotten with the operator."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.front.settings import WITHIN
 from dataapp_operator.plan import names, routes
-from dataapp_operator.plan.actions import AskFronts, ObserveGateway, ReadLog, StartCheck
-from dataapp_operator.plan.facts import CheckFacts, Counts, FrontFacts, LogFacts, ViewFacts
+from dataapp_operator.plan.actions import AskFronts, ObserveGateway, ProveGateway, ReadLog, StartCheck
+from dataapp_operator.plan.facts import CheckFacts, Counts, FrontFacts, GatewayAbility, LogFacts, ViewFacts
 from tests.property.cluster import Cluster, Pod, kind_of
 
 
@@ -16,6 +17,7 @@ class SlowWork(Cluster):
 
     def die(self) -> None:
         """The operator is killed: everything it only remembered is gone."""
+        self.ability = GatewayAbility()
         self.checks.clear()
         self.views.clear()
         self.logs.clear()
@@ -33,7 +35,15 @@ class SlowWork(Cluster):
                     and self._plan_of(route) == work.plan
                     and self._backends_ready(route) > 0
                 )
-                self.views[work.environment] = ViewFacts(plan=work.plan, release=work.number, seen=seen, words="502")
+                seen = seen and self.marks
+                weighs = self.weighs if seen and work.weigh else None
+                self.views[work.environment] = ViewFacts(
+                    plan=work.plan, release=work.number, seen=seen, words="502", weighs=weighs
+                )
+                if weighs is not None:
+                    self._learn(weighs=weighs, weighed="50 of 100 came to it")
+            case ProveGateway():
+                self._prove(work)
             case ReadLog():
                 self.logs[(work.environment, work.number)] = LogFacts(cause="it is broken", lines=("it is broken",))
             case AskFronts():
@@ -47,6 +57,25 @@ class SlowWork(Cluster):
                         )
                     else:
                         self.fronts[target.pod] = FrontFacts()
+
+    def _prove(self, work: ProveGateway) -> None:
+        """Visits to the preview host of a release, once its routes are in place."""
+        if not work.ready:
+            return
+        name = names.preview_route("sales", work.environment, work.number)
+        if name not in self.programmed or not self._backends_ready(self.programmed[name]):
+            return
+        if not self.marks:
+            self._learn(marks=False, pins=None, words="none of the answers has it")
+        elif work.refused:
+            self._learn(marks=True, pins=False, words=work.refused)
+        elif names.proof_route("sales", work.environment, work.number) in self.programmed:
+            self._learn(marks=True, pins=self.pins == "led", words=f"cookies are {self.pins}")
+
+    def _learn(self, **found: object) -> None:
+        known = self.ability if self.ability_of == self.gateway_generation else GatewayAbility()
+        self.ability = replace(known, **found)
+        self.ability_of, self.ability_at = self.gateway_generation, self.now
 
     def _counted(self, pod: Pod) -> tuple[tuple[datetime, Counts], ...]:
         """What was heard of its counts before."""

@@ -93,6 +93,8 @@ class Steps(Alone):
         former = {e.release for e in (*memory.draining, *memory.warm)}
         if not steps or memory.stable is None or memory.candidate in former or self._said("promote-full", memory):
             return
+        if intent.weight is None and not self.weighs:
+            return
         if intent.weight is None and not any(
             self._slot_ready(slot) for slot in self.services if slot[:2] == (memory.name, memory.stable)
         ):
@@ -103,6 +105,8 @@ class Steps(Alone):
     def _check_next_share(self, before: EnvironmentStatus, memory: EnvironmentStatus) -> None:
         """One step further, or to the end where a person said so: after its time, with a session that worked in it."""
         steps, intent = self._canary(memory), memory.intent
+        if not self.weighs and memory.step == len(steps) and intent is not None and intent.weight is None:
+            return  # no step means anything
         if memory.step not in {before.step + 1, len(steps)} or before.intent is not None or intent is None:
             raise Violation(f"r{memory.candidate} in {memory.name} goes from step {before.step} to {memory.step}")
         weight = steps[memory.step].weight * 10 if memory.step < len(steps) else None

@@ -6,6 +6,7 @@ else that carries the cookie of a pod goes to that very pod, for as long as ther
 
 import re
 
+from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.status import SCALE, EnvironmentStatus
 from dataapp_operator.plan import names, routes
 from dataapp_operator.plan.names import PAGE
@@ -53,10 +54,16 @@ class Visitors(NoWayBack, Alone):
                 raise Violation(f"{name} sends people to another replica of r{number}, which is not ready")
             if moved and number != memory.stable and not self._slot_ready(self._slot_of(backend)):
                 raise Violation(f"{name} gives r{number} a share that its ready replicas cannot carry")
-            if moved and names.release("sales", env, number) not in self.routes:
+            if moved and self._leads_cookies(env, number) and names.release("sales", env, number) not in self.routes:
                 raise Violation(f"{name} sends people to r{number}, whose cookies lead nowhere yet")
             self.exposed.add((env, number))
         self._check_pages(name, env, new)
+        if moved:
+            self._check_able(name, env, backends)
+            if not self.marks:
+                raise Violation(f"{name} sends people elsewhere, and nobody can see whether they get there")
+        if self._refuses(new):
+            raise Violation(f"{name} asks a gateway that refuses patterns to match one")
 
     def _check_shares(self, name: str, memory: EnvironmentStatus, backends: dict[str, int]) -> None:
         """A release that is on its way has the share that was decided, and the rest stays with what is stable."""
@@ -78,6 +85,11 @@ class Visitors(NoWayBack, Alone):
         slots: set[tuple[int, int]] = set()
         for rule in new["rules"][:-1]:
             sent = {backend["name"]: backend["weight"] for backend in rule["backendRefs"]}
+            asked = self._asked_for(rule)
+            if asked is not None:
+                if {self._slot_of(backend)[1] for backend in sent} != {asked} or len(target) < 2 or asked not in target:
+                    raise Violation(f"{name} leads whoever asks for r{asked} to {sorted(sent)}")
+                continue
             if sent != backends:
                 raise Violation(f"{name} sends page loads elsewhere than new visits")
             for match in rule["matches"]:
@@ -89,11 +101,15 @@ class Visitors(NoWayBack, Alone):
                         gone.add(int(number))
         removing = self.status.environment(env).removing
         there = {pod.slot[1] for pod in self.pods.values() if pod.slot[0] == env and not pod.over}
-        left = {n for e, n in self.exposed if e == env} & there - target - set(removing)
+        left = {n for e, n in self.exposed if e == env and self._leads_cookies(e, n)} & there - target - set(removing)
         if not left <= gone:
             raise Violation(f"a page load may still land on {sorted(left - gone)} of {env}, which has left")
+        still = {n for n in left if any(self._asked_for(r) for r in self._rules_of(names.release("sales", env, n)))}
+        if still:
+            raise Violation(f"whoever asks for {sorted(still)} of {env} still gets it, and it has left")
         scales = self.status.environment(env).scales
         leaving = {(s.release, slot.index) for s in scales if s.release in target for slot in s.leaving}
+        leaving = {(number, index) for number, index in leaving if self._leads_cookies(env, number)}
         if not leaving <= slots:
             raise Violation(f"a page load may still land on {sorted(leaving - slots)} of {env}, which leaves")
         if slots & {self._place(backend) for backend in backends}:
@@ -105,9 +121,27 @@ class Visitors(NoWayBack, Alone):
         _, number, label = self._slot_of(backend)
         return number, int(label[1:])
 
+    def _leads_cookies(self, env: str, number: int) -> bool:
+        """Whether a cookie of this release means anything: its Gateway was not seen to take no notice of it."""
+        record = self.releases.get((env, number))
+        return record is None or record[0].plan.pins
+
+    def _check_able(self, name: str, env: str, backends: dict[str, int]) -> None:
+        """Where cookies lead nowhere, sessions have one process to be in, and one release at a time to come to."""
+        shares = {self._slot_of(backend)[1] for backend in backends}
+        plans = [record[0].plan for number in shares if (record := self.releases.get((env, number))) is not None]
+        if self.pins == "led" or all(plan.probe.framework == "fastapi" for plan in plans):
+            return
+        if len(backends) > 1:
+            raise Violation(f"{name} shares visitors out among {sorted(backends)}, and their cookies lead nowhere")
+
     def _check_pins(self, name: str, new: dict) -> None:
-        """The cookie of a pod leads to that pod and to no other."""
+        """The cookie of a pod leads to that pod and to no other; whoever asks for a release on its way gets that one."""
         for rule in new["rules"]:
+            asked = self._asked_for(rule)
+            if asked is not None:
+                self._check_asked(name, asked, {self._slot_of(backend["name"])[:2] for backend in rule["backendRefs"]})
+                continue
             for match in rule["matches"]:
                 for header in match.get("headers", ()):
                     number, index = re.search(r"=(\d+)\\\.(\d+)", header["value"]).groups()
@@ -115,7 +149,36 @@ class Visitors(NoWayBack, Alone):
                     if led != [(int(number), f"s{index}")]:
                         raise Violation(f"{name} leads whoever has r{number}, slot {index} open to {led}")
 
+    def _check_asked(self, name: str, number: int, led: set[tuple[str, int]]) -> None:
+        """A release is asked for by its number, beside another that serves, and only as long as it is on its way."""
+        env = name.rsplit("-", 2)[1]
+        memory = self.status.environment(env)
+        intent = memory.intent
+        over = memory.phase == Phase.BAKING or (intent and (intent.switch_to != number or intent.weight is None))
+        if led != {(env, number)} or memory.candidate != number or memory.stable is None or over:
+            raise Violation(f"{name} leads whoever asks for r{number} to {sorted(led)}, and it is not on its way")
+
+    def _rules_of(self, name: str) -> list[dict]:
+        return self.routes[name][0]["rules"] if name in self.routes else []
+
+    def _asked_for(self, rule: dict) -> int | None:
+        """The release that every request must name which falls under this rule; None for a rule that asks for no such thing."""
+        named = []
+        for match in rule["matches"]:
+            by_header = [h["value"] for h in match.get("headers", ()) if h["name"] == names.HEADER_RELEASE]
+            by_cookie = [
+                found[1]
+                for h in match.get("headers", ())
+                if h["name"] == "Cookie" and (found := re.search(r"dataapp-release=(\d+)\(", h["value"]))
+            ]
+            named.append(next(iter(by_header + by_cookie), None))
+        if any(named) and len(set(named)) != 1:
+            raise Violation(f"a visitor who asks for nothing may fall under a rule for those who do: {rule['matches']}")
+        return int(named[0]) if named and named[0] is not None else None
+
     def _check_route_delete(self, name: str) -> None:
+        if name.endswith(".proof"):
+            return  # nobody is led by it
         if name.endswith(".preview") or re.search(r"-\d+$", name):
             env, number = name.removesuffix(".preview").rsplit("-", 2)[1:]
             if int(number) not in self.status.environment(env).removing:

@@ -106,7 +106,7 @@ class World(Sights, Calls, Memory, SlowWork, People):
         """The gateway does what the routes say, a second after they were written; unless it does not."""
         for name, (route, _, written) in self.routes.items():
             late = (self.now - written).total_seconds() < 1
-            if self.gateway_accepts and not self.gateway_stale and not late:
+            if self.gateway_accepts and not self.gateway_stale and not late and not self._refuses(route):
                 self.programmed[name] = route
 
     def settle(self, *, steps: int = 400) -> None:

@@ -14,8 +14,8 @@ from dataapp_operator.kube.errors import AlreadyExists, Conflict, KubeError, Mis
 from dataapp_operator.kube.kinds import DATAAPP, Kind, kind_of
 from dataapp_operator.kube.port import Listing
 from dataapp_operator.kube.store import Store
-from dataapp_operator.plan.actions import ObserveGateway, ReadLog, StartCheck, Target
-from dataapp_operator.plan.facts import CheckFacts, FrontFacts, LogFacts, ViewFacts
+from dataapp_operator.plan.actions import ObserveGateway, ProveGateway, ReadLog, StartCheck, Target
+from dataapp_operator.plan.facts import CheckFacts, FrontFacts, GatewayAbility, LogFacts, ViewFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,6 +145,9 @@ class Deaf:
 
     async def look(self, work: ObserveGateway) -> ViewFacts:
         return ViewFacts(plan=work.plan, release=work.number)
+
+    async def prove(self, work: ProveGateway) -> GatewayAbility:
+        return GatewayAbility()
 
     async def read_log(self, app: AppKey, work: ReadLog) -> LogFacts:
         return LogFacts()

@@ -11,9 +11,11 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -194,9 +196,9 @@ async def eventually(what: str, condition: Callable[[], Awaitable[bool]], *, wit
         await asyncio.sleep(0.02)
 
 
-def environment(app_port: int, *, sessions: int | None = None) -> dict[str, str]:
+def environment(app_port: int, *, cookie: str = COOKIE, **optional: Any) -> dict[str, str]:
     """The environment of a front in a test: the slot's four variables, and the files where they are in the checkout."""
-    slot = settings.environment(app_port=app_port, cookie=COOKIE, pin=PIN, release=14, sessions=sessions)
+    slot = settings.environment(app_port=app_port, cookie=cookie, pin=PIN, release=14, **optional)
     return {"PATH": os.environ["PATH"], "DATAAPP_FRONT_HOME": str(settings.directory()), **slot}
 
 
@@ -208,12 +210,10 @@ def configuration() -> str:
 
 
 @contextlib.asynccontextmanager
-async def front(
-    *, app_port: int | None = None, sessions: int | None = None, page: bool = False
-) -> AsyncIterator[Front]:
+async def front(*, app_port: int | None = None, page: bool = False, **optional: Any) -> AsyncIterator[Front]:
     """Run app and front; `app_port` names another port in place of the app's own (to point the front at nothing).
 
-    `sessions`: how many may have it open at once; `page`: it has no app but a page that says so.
+    `page`: it has no app but a page that says so; `optional`: what else a slot may be told, as `settings.environment` takes it.
     """
     haproxy = program("haproxy")
     app = App()
@@ -228,7 +228,7 @@ async def front(
                 haproxy,
                 "-f",
                 configuration(),
-                env={**environment(app_port or app.port, sessions=sessions), **binds, **(_PAGE if page else {})},
+                env={**environment(app_port or app.port, **optional), **binds, **(_PAGE if page else {})},
                 pass_fds=[listening.fileno() for listening in sockets],
             )
             ports = [listening.getsockname()[1] for listening in sockets]
@@ -241,3 +241,10 @@ async def front(
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+
+
+def check_configuration(**optional: Any) -> subprocess.CompletedProcess[str]:
+    """What HAProxy says of the configuration of such a slot."""
+    env = environment(8501, **optional)
+    argv = [program("haproxy"), "-c", "-f", configuration()]
+    return subprocess.run(argv, env=env, capture_output=True, text=True, check=False)

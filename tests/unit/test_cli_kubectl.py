@@ -134,11 +134,16 @@ def test_a_call_that_is_interrupted_leaves_nothing_behind(tmp_path: Path, monkey
     started: list[subprocess.Popen[bytes]] = []
     start = Kubectl.start
     monkeypatch.setattr(Kubectl, "start", lambda self, *args: started.append(start(self, *args)) or started[0])
+    # Whoever runs the tests in the background of a shell has Ctrl-C ignored, and Python then leaves it so.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.3, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        forever.run()
-    timer.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            forever.run()
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, before)
     assert started[0].returncode == -signal.SIGKILL
 
 

@@ -222,6 +222,7 @@ def test_the_release_of_a_child(labels: dict[str, str] | None, key: object) -> N
 
 def gateway(addresses: list[dict[str, str]], **ref: Any) -> Any:
     listeners = [{"name": "http", "port": 8000, "protocol": "HTTP"}, {"name": "inner", "port": 9000}]
+    listeners.append({"name": "tls", "port": 8443, "protocol": "HTTPS"})
     manifest = {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "Gateway",
@@ -235,6 +236,7 @@ def gateway(addresses: list[dict[str, str]], **ref: Any) -> Any:
 def test_where_a_gateway_is_reached() -> None:
     assert gateway([{"value": "10.96.0.9"}]).address == "10.96.0.9:8000"
     assert gateway([{"value": "10.96.0.9"}], section_name="inner").address == "10.96.0.9:9000"
+    assert gateway([{"value": "10.96.0.9"}], section_name="tls").address == "https://10.96.0.9:8443"
     assert gateway([], address="gw.example:80").address == "gw.example:80"
     assert gateway([]).words == "the Gateway has no address yet"
     assert gateway([{"value": "10.96.0.9"}], section_name="https").words == "the Gateway has no listener 'https'"

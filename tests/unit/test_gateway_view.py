@@ -1,12 +1,20 @@
 """Seeing a plan through a gateway: several new visits in a row, never one lucky answer."""
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
+from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from dataapp_operator.checks.gateway import GatewayView, observe_plan
 
@@ -16,7 +24,9 @@ OLD, NEW = (200, "56", "13"), (200, "57", "14")
 
 
 @asynccontextmanager
-async def gateway(*answers: tuple[int, str, str]) -> AsyncIterator[tuple[int, list[web.Request]]]:
+async def gateway(
+    *answers: tuple[int, str, str], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[int, list[web.Request]]]:
     """A server that gives these (status, plan, release) in turn, the last one for ever; yields port and requests."""
     coming = chain(answers, repeat(answers[-1]))
     seen: list[web.Request] = []
@@ -31,11 +41,44 @@ async def gateway(*answers: tuple[int, str, str]) -> AsyncIterator[tuple[int, li
     app.router.add_get("/", answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
     try:
         yield runner.addresses[0][1], seen
     finally:
         await runner.cleanup()
+
+
+def certificate(directory: Path) -> ssl.SSLContext:
+    """A certificate that nobody has signed, for a name that nobody asks for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway.invalid")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file = directory / "tls.pem"
+    file.write_bytes(private + made.public_bytes(Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
+
+
+async def test_a_listener_with_tls_is_told_the_host_and_visited_whoever_has_signed_it(tmp_path: Path) -> None:
+    context, asked = certificate(tmp_path), []
+    context.sni_callback = lambda _socket, name, _context: asked.append(name)
+    async with gateway(NEW, tls=context) as (port, seen):
+        view = await look(port, scheme="https")
+    assert view.seen, view.detail
+    assert asked == ["sales.localhost"] * 3
+    assert {request.host for request in seen} == {"sales.localhost"}
 
 
 async def look(
@@ -44,11 +87,11 @@ async def look(
     timeout: float = 5.0,  # noqa: ASYNC109
     needed: int = 3,
     releases: tuple[int, ...] = (14,),
+    scheme: str = "http",
 ) -> GatewayView:
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as client:
         return await observe_plan(
-            address="127.0.0.1",
-            port=port,
+            door=f"{scheme}://127.0.0.1:{port}/",
             host="sales.localhost",
             plan=57,
             releases=releases,

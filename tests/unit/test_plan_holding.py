@@ -7,11 +7,14 @@ import pytest
 from dataapp_operator.api.base import instant
 from dataapp_operator.api.dataapp import ReleasePolicy
 from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.plan.actions import StartCheck
-from dataapp_operator.plan.facts import CheckFacts
+from dataapp_operator.plan import names
+from dataapp_operator.plan.actions import ProveGateway, StartCheck
+from dataapp_operator.plan.facts import CheckFacts, GatewayAbility
+from tests.property.cluster import CLASS
 from tests.unit.plan_rig import World, condition, decide, env, fresh, image, remember, replace
 
 PREVIEW = "http://sales--r2--env0.localhost"
+ABLE = GatewayAbility(marks=True, pins=True, words="it does everything")
 
 
 def held(*, warm: int = 0) -> World:
@@ -105,8 +108,43 @@ def test_an_operator_that_begins_anew_begins_no_hold_anew_and_leaves_none_out() 
     world.tick(3600)
     assert env(decide(world.observe())).intent is None, "nobody has seen a session work since"
     assert env(decide(world.observe())).candidate == 2
-    memory = env(decide(checked(world, Verdict.PASS)))
+    assert env(decide(checked(world, Verdict.PASS))).waiting_for.reason == "ProvingGateway"
+    memory = env(decide(replace(checked(world, Verdict.PASS), abilities={CLASS.gateway: ABLE})))
     assert memory.intent.switch_to == 2
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_the_gateway_is_asked_meanwhile_by_an_operator_that_begins_anew_and_nobody_is_sent_there_before(
+    *, at_once: bool
+) -> None:
+    world = held()
+    world.die()
+    if at_once:
+        world.commands["promote-full"] = "env0=2"
+    plan = decide(checked(world, Verdict.PASS))
+    assert [work.number for work in plan.background if isinstance(work, ProveGateway)] == [2]
+    assert env(plan).intent is None
+    assert env(plan).waiting_for.reason == ("ProvingGateway" if at_once else "Holding")
+    assert env(plan).hold_until == world.status.environment("env0").hold_until
+    blind = GatewayAbility(marks=True, pins=False, words="cookies lead nowhere")
+    memory = env(decide(replace(checked(world, Verdict.PASS), abilities={CLASS.gateway: blind})))
+    assert (memory.candidate, memory.removing) == (None, (2,)), "it begins again as the gateway can carry it out"
+
+
+def test_it_can_be_asked_for_by_its_number_until_all_visitors_come_to_it() -> None:
+    world = fresh(how="held")
+    world.settle()
+    world.push(image("good", 2))
+    seen = set()
+    for _ in range(200):
+        memory, route = world.status.environment("env0"), world.routes.get("sales-env0-2")
+        asked = route is not None and names.asked_pattern(2) in str(route[0])
+        over = memory.phase == "Baking" or memory.stable == 2
+        seen.add((memory.phase, asked))
+        assert not (over and asked)
+        world.reconcile()
+        world.tick(1)
+    assert {("Deploying", True), ("Checking", True), ("Baking", False), ("Released", False)} <= seen
 
 
 def test_a_replica_that_goes_while_it_is_held_is_waited_for() -> None:

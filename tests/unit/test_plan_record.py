@@ -44,7 +44,10 @@ def test_evidence_outlives_the_operator() -> None:
     world = at_phase("Baking")
     world.reconcile()
     before = record(world, 2).checks
-    assert [(c.name, c.verdict, c.measured) for c in before] == [("session", "pass", "output total = 3")]
+    assert [(c.name, c.verdict, c.measured) for c in before] == [
+        ("session", "pass", "output total = 3"),
+        ("gateway", "pass", "cookies are led"),
+    ]
     world.die()
     world.reconcile()
     world.tick(1)
@@ -62,7 +65,7 @@ def test_a_session_that_works_again_and_again_is_one_piece_of_evidence() -> None
     assert told.checks == checks
     world.checks[("env0", 2)] = CheckFacts(attempt=10, verdict=Verdict.FAIL, message="boom", failed_in_row=1)
     told = next(r.status for r in decide(world.observe()).records if r.number == 2)
-    assert [(c.verdict, c.measured) for c in told.checks] == [("fail", "boom")]
+    assert [(c.verdict, c.measured) for c in told.checks] == [("fail", "boom"), ("pass", "cookies are led")]
 
 
 def test_a_pass_in_which_nothing_happened_writes_no_record() -> None:
@@ -172,3 +175,26 @@ def test_what_is_removed_stays_on_record() -> None:
     assert record(world, 1).phase == "Retired"
     assert record(world, 1).summary == "its parts are removed; this record stays"
     assert record(world, 1).preview_url is None
+
+
+def test_a_story_begins_where_the_release_began_whatever_the_operator_missed() -> None:
+    """Its record is created in the pass that begins the release; who dies then finds its pods ready already."""
+    world = at_phase("Deploying")
+    began = world.status.environment("env0").phase_since
+    assert not record(world, 2).timeline
+    world.die()
+    for _ in range(5):
+        world.tick(2)  # pods come without anybody looking
+    world.settle()
+    told = record(world, 2).timeline
+    assert [e.phase for e in told] == ["Deploying", "Checking", "Releasing", "Baking", "Released"]
+    assert told[0].at == began
+    assert [e.at for e in told] == sorted(e.at for e in told)
+
+
+def test_a_record_that_was_never_written_to_tells_of_every_phase_that_is_remembered() -> None:
+    world = at_phase("Checking")
+    s, status, uid = world.releases[("env0", 2)]
+    world.releases[("env0", 2)] = (s, status.model_copy(update={"timeline": ()}), uid)
+    world.settle()
+    assert [e.phase for e in record(world, 2).timeline][:3] == ["Deploying", "Checking", "Releasing"]

@@ -40,13 +40,33 @@ BOTH = pytest.mark.parametrize("matches", [re.search, re.fullmatch], ids=["searc
     ],
 )
 def test_a_pin_is_this_slot_of_this_release_and_no_other(*, matches: Any, header: str, hit: bool, why: str) -> None:
-    assert bool(matches(names.pin_pattern("sales", "prod", 13, 0), header)) is hit, why
+    assert bool(matches(names.pin_pattern("dataapp-sales-prod", 13, 0), header)) is hit, why
 
 
 @BOTH
 @pytest.mark.parametrize(
     ("header", "hit"),
     [
+        ("__Host-dataapp-sales-prod=13.0", True),
+        ("a=b; __Host-dataapp-sales-prod=13.0; c=d", True),
+        ("dataapp-sales-prod=13.0", False),
+        ("x__Host-dataapp-sales-prod=13.0", False),
+        ("__Host-dataapp-sales-prod=13.1", False),
+        ("__Host-dataapp-sales-prod2=13.0", False),
+    ],
+)
+def test_a_pin_over_https_has_a_name_of_its_own(*, matches: Any, header: str, hit: bool) -> None:
+    assert bool(matches(names.pin_pattern(names.cookie("sales", "prod", "secure"), 13, 0), header)) is hit
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("header", "hit"),
+    [
+        ("__Host-dataapp-sales-prod=12.0", True),
+        ("a=b; __Host-dataapp-sales-prod=13.2", True),
+        ("__Host-dataapp-sales-prod=14.0", False),
+        ("x__Host-dataapp-sales-prod=12.0", False),
         ("dataapp-sales-prod=12.0", True),
         ("dataapp-sales-prod=13.7; a=b", True),
         ("a=b;dataapp-sales-prod=13.11", True),
@@ -67,7 +87,11 @@ def test_the_pattern_of_leaving_releases_does_not_depend_on_their_order() -> Non
 
 
 def weights(
-    *targets: int, slots: int = 2, leaving: tuple[int, ...] = (), shares: dict[int, int] | None = None
+    *targets: int,
+    slots: int = 2,
+    leaving: tuple[int, ...] = (),
+    shares: dict[int, int] | None = None,
+    named: tuple[int, ...] = (),
 ) -> dict[str, Any]:
     shares = shares or {(targets or (14,))[0]: 1000}
     return routes.weights_spec(
@@ -79,13 +103,13 @@ def weights(
         slots=dict.fromkeys(shares, range(slots)),
         leaving=leaving,
         plan=57,
+        named=named,
     )
 
 
-def pins(number: int, slots: int = 2) -> dict[str, Any]:
-    return routes.pins_spec(
-        app="sales", environment="prod", host="h.test", gateway=GW, number=number, slots=range(slots)
-    )
+def pins(number: int, slots: int = 2, *, asked: int = 0, cookie: str = "dataapp-sales-prod") -> dict[str, Any]:
+    which = {"slots": range(slots), "asked": range(asked), "cookie": cookie}
+    return routes.pins_spec(app="sales", environment="prod", host="h.test", gateway=GW, number=number, **which)
 
 
 def reached(specs: list[dict[str, Any]], *, path: str = "/", headers: dict[str, str] | None = None) -> set[str]:
@@ -175,17 +199,136 @@ def test_the_shares_of_a_step_are_exact_whatever_the_slots(percent: int, old: in
     assert sum(found.values()) == 1000
 
 
+ASKS = {"X-DataApp-Release": "14"}
+GAVE = {"Cookie": "dataapp-release=14"}
+FRAME = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}
+ASSET = {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"}
+FIRST = {"sales-prod-14-s0"}
+
+
+def with_pin(number: int, index: int = 0) -> dict[str, str]:
+    return {"Cookie": f"dataapp-release=14; dataapp-sales-prod={number}.{index}"}
+
+
+@pytest.mark.parametrize("path", ["/", "/report"])
+@pytest.mark.parametrize("fetch", [{}, NAVIGATE, FRAME, ASSET], ids=["api", "page", "frame", "asset"])
+@pytest.mark.parametrize("pin", [{}, COOKIE13, COOKIE14, {"Cookie": "dataapp-sales-prod=12.0"}])
+def test_whoever_asks_for_a_release_on_its_way_gets_it_whatever_pin_they_have(
+    path: str, fetch: dict[str, str], pin: dict[str, str]
+) -> None:
+    """r13 serves, r12 is leaving, r14 is on its way. Its first slot, where its sessions then stay."""
+    specs = [weights(13, leaving=(12,)), pins(12), pins(13), pins(14, asked=1)]
+    assert reached(specs, path=path, headers=fetch | pin | ASKS) == FIRST
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "why"),
+    [
+        ("/", GAVE, "without a word on what is fetched, as over plain HTTP"),
+        ("/report", GAVE, "a deep link like that"),
+        ("/", GAVE | NAVIGATE, "a page"),
+        ("/report", GAVE | NAVIGATE, "a page behind a deep link"),
+        ("/", with_pin(13) | NAVIGATE, "with the app open in what serves"),
+        ("/report", with_pin(13) | NAVIGATE, "with a deep link besides"),
+        ("/report", with_pin(13) | FRAME, "in a frame"),
+        ("/", with_pin(13), "over plain HTTP"),
+        ("/", with_pin(12) | NAVIGATE, "with the app open in one that is leaving"),
+        ("/report", with_pin(12) | NAVIGATE, "with a deep link besides"),
+        ("/app.js", with_pin(14) | ASSET, "what the page then loads: by its pin"),
+    ],
+)
+def test_a_cookie_that_a_person_gives_themselves_does_the_same_for_pages(
+    path: str, headers: dict[str, str], why: str
+) -> None:
+    specs = [weights(13, leaving=(12,)), pins(12), pins(13), pins(14, asked=1)]
+    assert reached(specs, path=path, headers=headers) == FIRST, why
+
+
+@pytest.mark.parametrize("path", ["/", "/report"])
+@pytest.mark.parametrize("fetch", [{}, NAVIGATE, ASSET], ids=["api", "page", "asset"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Cookie": "a=b"},
+        COOKIE13,
+        {"X-DataApp-Release": "1"},
+        {"X-DataApp-Release": "114"},
+        {"X-DataApp-Release": "13"},
+        {"Cookie": "dataapp-release=1"},
+        {"Cookie": "dataapp-release=140"},
+        {"Cookie": "xdataapp-release=14"},
+        {"Cookie": "a=dataapp-release=14"},
+    ],
+)
+def test_whoever_asks_for_nothing_that_is_there_is_a_visitor_like_others(
+    path: str, fetch: dict[str, str], headers: dict[str, str]
+) -> None:
+    plain = [weights(13, leaving=(12,)), pins(12), pins(13), pins(14)]
+    specs = [*plain[:-1], pins(14, asked=1)]
+    assert reached(specs, path=path, headers=fetch | headers) == reached(plain, path=path, headers=fetch | headers)
+    assert not reached(specs, path=path, headers=fetch | headers) & NEW
+
+
+def test_an_api_is_asked_over_all_replicas() -> None:
+    assert reached([weights(13), pins(13), pins(14, asked=2)], headers=ASKS) == NEW
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"X-DataApp-Release": "13"}, OLD0 | {"sales-prod-13-s1"}),
+        (ASKS, NEW),
+        ({"X-DataApp-Release": "12"}, NEW | OLD0 | {"sales-prod-13-s1"}),
+    ],
+)
+def test_a_client_without_cookies_names_the_release_it_means_at_a_step(
+    headers: dict[str, str], expected: set[str]
+) -> None:
+    step = weights(shares={13: 950, 14: 50}, leaving=(12,), named=(13,))
+    assert reached([step, pins(12), pins(13), pins(14, asked=2)], headers=headers) == expected
+    both = weights(shares={13: 950, 14: 50}, named=(13, 14))
+    assert reached([both], headers=ASKS) == NEW, "where cookies lead nowhere, this still does"
+
+
+def test_a_class_that_went_over_to_https_keeps_the_sessions_of_before_and_moves_them_with_the_next_page() -> None:
+    """r13 is of the time of plain HTTP, r14 serves over HTTPS."""
+    specs = [weights(14, leaving=(13,)), pins(13), pins(14, cookie="__Host-dataapp-sales-prod")]
+    assert reached(specs, path="/upload", headers=COOKIE13) == OLD0
+    assert reached(specs, headers=COOKIE13 | NAVIGATE) == NEW
+    secure = {"Cookie": "__Host-dataapp-sales-prod=14.1"}
+    assert reached(specs, path="/upload", headers=secure) == {"sales-prod-14-s1"}
+    back = [weights(13, leaving=(14,)), pins(13), pins(14, cookie="__Host-dataapp-sales-prod")]
+    assert reached(back, headers=secure | NAVIGATE) == {"sales-prod-13-s0", "sales-prod-13-s1"}
+    assert reached(back, path="/upload", headers=secure) == {"sales-prod-14-s1"}
+
+
 def test_before_a_switch_nobody_reaches_the_candidate_by_chance() -> None:
     specs = [weights(13), pins(13), pins(14)]
     assert reached(specs) == {"sales-prod-13-s0", "sales-prod-13-s1"}
     assert reached(specs, headers=COOKIE13 | NAVIGATE) == OLD0
 
 
-def test_the_preview_host_keeps_sessions_on_their_slot() -> None:
-    preview = routes.preview_spec(app="sales", environment="prod", host="p.test", gateway=GW, number=14, slots=(0, 1))
-    assert preview["hostnames"] == ["p.test"]
-    assert reached([preview]) == NEW
-    assert reached([preview], headers=COOKIE14) == {"sales-prod-14-s1"}
+def preview() -> dict[str, Any]:
+    return routes.preview_spec(app="sales", environment="prod", host="p.test", gateway=GW, number=14)
+
+
+def test_the_preview_host_leads_to_one_slot_with_or_without_a_cookie() -> None:
+    """So a session stays where it is behind any gateway, also one that refuses routes that look at cookies."""
+    assert preview()["hostnames"] == ["p.test"]
+    assert reached([preview()]) == reached([preview()], headers=COOKIE14) == {"sales-prod-14-s0"}
+    assert "RegularExpression" not in str(preview())
+
+
+@pytest.mark.parametrize("slots", [(0,), (0, 1), (2, 7)])
+def test_the_question_what_cookies_do_is_asked_as_pins_are_led(slots: tuple[int, ...]) -> None:
+    proof = routes.proof_spec(app="sales", environment="prod", host="p.test", gateway=GW, number=14, slots=slots)
+    for index in slots:
+        led = reached([preview(), proof], headers={"Cookie": f"a=b; dataapp-proof=14.{index}; c=d"})
+        assert led == {f"sales-prod-14-s{index}"}
+    for cookie in ("xdataapp-proof=14.0", "dataapp-proof=114.0", "dataapp-sales-prod=14.1"):
+        assert reached([preview(), proof], headers={"Cookie": cookie}) == {"sales-prod-14-s0"}
+    assert not any("filters" in rule for rule in proof["rules"]), "what a cookie leads to is of no plan"
 
 
 @pytest.mark.parametrize("slots", range(1, 9))
@@ -219,11 +362,18 @@ def test_only_weights_say_the_plan_and_on_every_rule() -> None:
     assert "X-DataApp-Plan" in mark
     assert "'57'" in mark
     assert not any("filters" in rule for rule in pins(14)["rules"])
+    assert "'0'" in str(preview()["rules"][0]["filters"]), "plans count from one"
 
 
 def test_without_a_listener_every_one_that_matches_is_meant() -> None:
     spec = routes.pins_spec(
-        app="a", environment="b", host="h", gateway=GatewayRef(namespace="n", name="g"), number=1, slots=(0,)
+        app="a",
+        environment="b",
+        host="h",
+        gateway=GatewayRef(namespace="n", name="g"),
+        number=1,
+        slots=(0,),
+        cookie="c",
     )
     assert "sectionName" not in spec["parentRefs"][0]
 
@@ -246,6 +396,7 @@ def test_two_different_things_never_have_the_same_name(one: tuple[Any, ...], two
             "route " + names.weights_route(app, env): (app, env),
             "route " + names.release(app, env, number): (app, env, number),
             "route " + names.preview_route(app, env, number): (app, env, number, "preview"),
+            "route " + names.proof_route(app, env, number): (app, env, number, "proof"),
             "slot " + names.slot(app, env, number, index): key,
         }
 

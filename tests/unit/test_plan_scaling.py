@@ -137,6 +137,22 @@ def test_nobody_leaves_while_one_that_stays_is_away() -> None:
     assert set(serving(world)) == {"s0", "s1"}
 
 
+def test_when_the_one_that_takes_over_is_gone_visitors_stay_where_somebody_answers() -> None:
+    world = released(slots=1)
+    world.cordoned.add("node-a")
+    for _ in range(60):
+        world.reconcile()
+        if scale(world) is not None and scale(world).serving == (1,):
+            break
+        world.tick(1)
+    for pod in world.pods.values():
+        pod.deleting = pod.slot[2] == "s1"
+    world.reconcile()
+    assert "s0" in serving(world)
+    run(world, 30)
+    assert serving(world) == {"s1": 1000}, "the next one takes over"
+
+
 def test_during_a_release_nothing_is_added_and_what_follows_begins_as_large() -> None:
     world = at_phase("Baking")
     world.resize(3)

@@ -35,6 +35,12 @@ class PrometheusQuery(Model):
     )
 
 
+_OWN_CHECKS_RULE: JsonDict = {
+    "rule": "self != 'session' && self != 'gateway'",
+    "message": "session and gateway are the operator's own checks; choose another name",
+}
+
+
 class Metric(Model):
     """One thing that is measured while a release gets visitors, and when it says that the release is bad."""
 
@@ -42,7 +48,10 @@ class Metric(Model):
         min_length=1,
         max_length=40,
         pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
-        json_schema_extra={"x-message": "a metric's name has small letters, digits and '-', like errors or p95"},
+        json_schema_extra={
+            "x-message": "a metric's name has small letters, digits and '-', like errors or p95",
+            "x-kubernetes-validations": [_OWN_CHECKS_RULE],
+        },
     )
     front: Literal["errorRate", "latencyP95"] | None = Field(
         default=None,

@@ -16,6 +16,9 @@ from dataapp_operator.api.dataapp import AppSpec, CanaryStep, Drain, EnvVar, Fra
 IMMUTABLE_RULE = {"rule": "self == oldSelf", "message": "a release is a record: its spec never changes"}
 
 
+CookieKind = Literal["plain", "secure", "embedded"]
+
+
 class ProbePlan(Model):
     """How this release is checked."""
 
@@ -34,6 +37,15 @@ class ReleasePlan(Model):
     compatibility: Literal["concurrent", "exclusive", "irreversible"] = "concurrent"
     slots: int = Field(ge=1, le=8, description="With how many replicas it begins.")
     sessions_per_replica: int | None = Field(default=None, ge=1, le=1000)
+    pins: bool = Field(
+        default=True,
+        description="Whether routes lead visitors by their cookie; not where the Gateway does not obey them.",
+    )
+    cookie: CookieKind = Field(
+        default="plain",
+        description="The cookie that keeps a visitor with a replica. plain: over HTTP; secure: over HTTPS only, with the prefix"
+        " __Host-; embedded: like that, and sent inside pages of other sites.",
+    )
     bake: Duration
     drain: Drain
     keep_warm: KeepWarm = KeepWarm()
@@ -64,6 +76,12 @@ class AppReleaseSpec(Model):
         default=None,
         max_length=512,
         description="Why the same code and settings are released once more, where they are.",
+    )
+    limited: str | None = Field(
+        default=None,
+        max_length=1024,
+        description="What the Gateway was seen not to do, what this release does without because of it, and which requests"
+        " may be lost.",
     )
     config: AppSpec | None = Field(
         default=None,

@@ -17,6 +17,7 @@ RECONCILING = "Reconciling"
 STALLED = "Stalled"
 BUILT = "Built"
 LAST_RELEASE_FAILED = "LastReleaseFailed"
+LIMITED = "Limited"
 
 
 class Condition(Model):

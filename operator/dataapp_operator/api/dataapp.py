@@ -16,6 +16,8 @@ from dataapp_operator.api.code import MAX_INCLUDES, GitRef, LocalName, path_fiel
 Framework = Literal["streamlit", "shiny-r", "shiny-python", "fastapi"]
 
 DEFAULT_PORTS: dict[str, int] = {"streamlit": 8501, "shiny-r": 3838, "shiny-python": 8000, "fastapi": 8000}
+SESSIONLESS: frozenset[str] = frozenset({"fastapi"})
+"""Frameworks whose apps keep nothing of a visitor in their process: any replica may answer any request."""
 FRONT_PORTS = (18080, 18081, 18082)
 MAX_APP_NAME = 30
 MAX_SLOTS = 8
@@ -229,6 +231,11 @@ class AppSpec(Model):
     resources: Resources = Resources()
     replicas: Replicas = Replicas()
     probe: Probe = Probe()
+    embed: bool = Field(
+        default=False,
+        description="Shown inside pages of other sites: the cookie that keeps a visitor with a replica is sent there, too. Needs"
+        " a class whose urlTemplate begins with https://.",
+    )
 
     @property
     def listens_on(self) -> int:
@@ -243,6 +250,7 @@ class AppOverride(Model):
     resources: Resources | None = None
     replicas: Replicas | None = None
     probe: Probe | None = None
+    embed: bool | None = None
 
 
 class Drain(Model):

@@ -38,7 +38,7 @@ class GatewayRef(Model):
         max_length=300,
         pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$",
         description="host:port under which the operator's pod reaches the Gateway; by default the first address in the"
-        " Gateway's status and the listener's port.",
+        " Gateway's status and the listener's port (with TLS, where the listener has it).",
         json_schema_extra={"x-message": "write the address as host:port, without http:// and without a path"},
     )
 

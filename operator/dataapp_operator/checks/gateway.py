@@ -7,8 +7,9 @@ of the release.
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 
@@ -30,8 +31,7 @@ class GatewayView:
 
 async def observe_plan(
     *,
-    address: str,
-    port: int,
+    door: str,
     host: str,
     plan: int,
     releases: Collection[int],
@@ -41,7 +41,7 @@ async def observe_plan(
 ) -> GatewayView:
     """Visit until `needed` answers in a row are of this plan and of one of these releases, or `timeout` seconds have passed.
 
-    `address` and `port` are the gateway's, `host` the app's. An answer counts if its status is below 500. The client
+    `door` is the URL of the gateway's entry page, `host` the app's. An answer counts if its status is below 500. The client
     must keep no cookies.
     """
     started = time.monotonic()
@@ -50,7 +50,7 @@ async def observe_plan(
     try:
         async with asyncio.timeout(timeout):
             while in_a_row < needed:
-                fits, detail = await _visit(f"http://{bracketed(address)}:{port}/", host, plan, releases, client)
+                fits, detail = await _visit(door, host, plan, releases, client)
                 in_a_row = in_a_row + 1 if fits else 0
                 if in_a_row < needed:
                     await asyncio.sleep(_PAUSE)  # the gateway has no event to wait for
@@ -66,22 +66,56 @@ async def observe_plan(
 async def _visit(
     url: str, host: str, plan: int, releases: Collection[int], client: aiohttp.ClientSession
 ) -> tuple[bool, str]:
-    # Connection: close, so that the next visit may meet another proxy of the gateway.
-    headers = {"Host": host, "Connection": "close", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    headers = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    answer = await visit(url, host, headers=headers, client=client)
+    if isinstance(answer, str):
+        return False, answer
+    return answer.reached and answer.plan == str(plan) and answer.release in {str(n) for n in releases}, str(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer: who gave it, by which plan, and which cookies came with it ("name=value")."""
+
+    status: int
+    plan: str | None
+    release: str | None
+    cookies: tuple[str, ...]
+    full: bool = False
+    """A slot has no place for another visitor, and says so itself."""
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"status {self.status}, plan {self.plan or 'none'}, release {self.release or 'none'}"
+
+    @property
+    def by_app(self) -> bool:
+        """Whether an app gave it, and nobody in the place of one that does not answer."""
+        return self.status < 500 and self.release is not None  # noqa: PLR2004
+
+    @property
+    def reached(self) -> bool:
+        """Whether a slot was reached, be it that it has no place, or a page instead of an app."""
+        return self.by_app or (self.full and self.release is not None) or self.release == str(PAGE)
+
+
+async def visit(url: str, host: str, *, headers: Mapping[str, str], client: aiohttp.ClientSession) -> Answer | str:
+    """One visit on a connection of its own, so that the next may meet another proxy of the gateway; or why there was none.
+
+    The client must keep no cookies.
+    """
+    asked = {"Host": host, "Connection": "close", **headers}
     limits = aiohttp.ClientTimeout(total=_ONE_VISIT)
+    # Whose certificate it is does not matter: nothing is told, and what is believed is only where visitors are sent.
+    safely: dict[str, Any] = {"ssl": False, "server_hostname": host} if url.startswith("https://") else {}
     try:
-        async with client.get(url, headers=headers, allow_redirects=False, timeout=limits) as answer:
-            seen_plan, seen_release = (
-                answer.headers.get(HEADER_PLAN, "none"),
-                answer.headers.get(RELEASE_HEADER, "none"),
-            )
-            detail = f"status {answer.status}, plan {seen_plan}, release {seen_release}"
-            # A slot that has no place for another visitor says so itself, and so does a page instead of the app.
-            said = FULL_HEADER in answer.headers or seen_release == str(PAGE)
-            reached = said or answer.status < 500  # noqa: PLR2004
-            return reached and seen_plan == str(plan) and seen_release in {str(n) for n in releases}, detail
+        async with client.get(url, headers=asked, allow_redirects=False, timeout=limits, **safely) as answer:
+            found = answer.headers
+            cookies = tuple(line.partition(";")[0] for line in found.getall("Set-Cookie", []))
+            full = FULL_HEADER in found
+            return Answer(answer.status, found.get(HEADER_PLAN), found.get(RELEASE_HEADER), cookies, full=full)
     except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
-        return False, f"no answer from the gateway ({str(error) or type(error).__name__})"
+        return f"no answer from the gateway ({str(error) or type(error).__name__})"
 
 
 def bracketed(address: str) -> str:

@@ -1,4 +1,4 @@
-"""Slow work: session checks, looks through the gateway, logs, questions to the fronts, reading code.
+"""Slow work: session checks, looks through the gateway, what it can do, logs, questions to the fronts, reading code.
 
 None of it runs inside a reconcile. A plan names what it wants; what is not running yet is started; what comes back is
 kept as facts for the next decision and the key is queued again. All of it may be lost at any time: the next decision
@@ -15,19 +15,29 @@ from typing import Any, Protocol
 
 from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.verdict import Verdict
+from dataapp_operator.control.abilities import Abilities
 from dataapp_operator.control.questions import Questions
 from dataapp_operator.plan.actions import (
     AskFronts,
     AskPrometheus,
     Background,
     ObserveGateway,
+    ProveGateway,
     Question,
     ReadCode,
     ReadLog,
     StartCheck,
     Target,
 )
-from dataapp_operator.plan.facts import CheckFacts, CodeFacts, FrontFacts, LogFacts, ReleaseKey, ViewFacts
+from dataapp_operator.plan.facts import (
+    CheckFacts,
+    CodeFacts,
+    FrontFacts,
+    GatewayAbility,
+    LogFacts,
+    ReleaseKey,
+    ViewFacts,
+)
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +83,9 @@ class Senses(Protocol):
     async def look(self, work: ObserveGateway) -> ViewFacts:
         """Look through the gateway."""
 
+    async def prove(self, work: ProveGateway) -> GatewayAbility:
+        """Find out what a Gateway does with cookies and headers."""
+
     async def read_log(self, app: AppKey, work: ReadLog) -> LogFacts:
         """The end of the log of a release."""
 
@@ -112,6 +125,8 @@ class Workbench:
         self._senses = senses
         self._wake = wake
         self._jitter = jitter
+        self.abilities = Abilities()
+        """What all apps know of the Gateways."""
         self._desks: dict[AppKey, _Desk] = {}
 
     def facts(self, app: AppKey, *, uid: str | None = None) -> _Desk:
@@ -132,18 +147,12 @@ class Workbench:
         reading: ReadCode | None = None
         for work in wanted:
             match work:
-                case StartCheck():
-                    self._start_check(app, desk, work)
-                case ObserveGateway():
-                    self._run(app, desk, ("look", work.environment, work.plan), self._look(app, desk, work))
-                case ReadLog():
-                    key = (work.environment, work.number)
-                    desk.logs.setdefault(key, LogFacts(running=True))
-                    self._run(app, desk, ("log", *key), self._read_log(app, desk, work))
                 case AskFronts():
                     asked[work.environment] = work.targets
                 case ReadCode():
                     reading = work
+                case _:
+                    self._start_once(app, desk, work)
         desk.asked = asked
         if asked:
             self._run(app, desk, ("fronts",), self._ask(app, desk))
@@ -155,6 +164,21 @@ class Workbench:
             desk.reading_changed.set()
         if reading is not None and not _read(desk.code, reading):
             self._run(app, desk, ("code",), self._read_code(app, desk))
+
+    def _start_once(self, app: AppKey, desk: _Desk, work: Background) -> None:
+        """Work that comes to an end by itself."""
+        match work:
+            case StartCheck():
+                self._start_check(app, desk, work)
+            case ObserveGateway():
+                self._run(app, desk, ("look", work.environment, work.plan), self._look(app, desk, work))
+            case ProveGateway():
+                if self.abilities.claim(app, work.gateway) and work.ready:
+                    self._run(app, desk, ("prove",), self._prove(work))
+            case ReadLog():
+                key = (work.environment, work.number)
+                desk.logs.setdefault(key, LogFacts(running=True))
+                self._run(app, desk, ("log", *key), self._read_log(app, desk, work))
 
     def forget(self, app: AppKey, keep: set[ReleaseKey]) -> None:
         """Drop what is known about releases that are no longer of interest."""
@@ -224,11 +248,24 @@ class Workbench:
         words = known.words if known and known.plan == work.plan else ""
         desk.views[work.environment] = ViewFacts(plan=work.plan, release=work.number, running=True, words=words)
         try:
-            desk.views[work.environment] = await self._senses.look(work)
+            found = await self._senses.look(work)
+            desk.views[work.environment] = found
+            if work.gateway is not None and found.weighs is not None:
+                self.abilities.weighed(work.gateway, weighs=found.weighs, words=found.words)
         except Exception:
             log.exception("%s/%s: the look through the gateway broke off", *app)
             desk.views[work.environment] = ViewFacts(plan=work.plan, release=work.number, words=_BROKE_OFF)
             await asyncio.sleep(ASK_EVERY)  # whoever is woken asks again at once
+
+    async def _prove(self, work: ProveGateway) -> None:
+        try:
+            found = await self._senses.prove(work)
+        except Exception:
+            log.exception("what the Gateway %s/%s can do: the question broke off", *work.gateway.named)
+            await asyncio.sleep(ASK_EVERY)  # whoever is woken asks again at once
+            found = GatewayAbility(words=_BROKE_OFF)
+        for app in self.abilities.learn(work.gateway, found):
+            self._wake(app)
 
     async def _read_log(self, app: AppKey, desk: _Desk, work: ReadLog) -> None:
         key = (work.environment, work.number)

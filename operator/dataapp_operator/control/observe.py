@@ -34,7 +34,15 @@ from dataapp_operator.kube.kinds import (
 from dataapp_operator.kube.store import Store
 from dataapp_operator.plan import names
 from dataapp_operator.plan.commands import COMMANDS
-from dataapp_operator.plan.facts import BuildFacts, GatewayFacts, Observed, Platform, ReleaseFacts, ReleaseKey
+from dataapp_operator.plan.facts import (
+    BuildFacts,
+    GatewayFacts,
+    GatewayKey,
+    Observed,
+    Platform,
+    ReleaseFacts,
+    ReleaseKey,
+)
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +92,7 @@ class Observer:
         origin, origin_trouble = origin_of(manifest, spec, self._store)
         desk = self._workbench.facts(app, uid=metadata["uid"])
         own, strangers = self._children(app, metadata["uid"])
+        gateways = self._gateways(classes)
         return Observed(
             now=datetime.now(UTC),
             namespace=namespace,
@@ -98,7 +107,11 @@ class Observer:
             gateway_api=self.gateway_api,
             classes=classes,
             unreadable=unreadable,
-            gateways=self._gateways(classes),
+            gateways=gateways,
+            abilities={
+                ref: self._workbench.abilities.known(app, GatewayKey(ref, facts.uid, facts.generation))
+                for ref, facts in gateways.items()
+            },
             host_holders=self._holders(app, spec, classes),
             releases=_releases(own[APPRELEASE]),
             slots=parse.slots(own[REPLICASET], own[SERVICE], own[POD]),

@@ -184,12 +184,18 @@ def gateway(manifest: Json | None, ref: GatewayRef) -> GatewayFacts:
     """A Gateway, and where this class's listener of it can be reached from inside the cluster."""
     if manifest is None:
         return GatewayFacts(exists=False)
+    known = {
+        "exists": True,
+        "uid": manifest["metadata"]["uid"],
+        "generation": manifest["metadata"].get("generation", 0),
+    }
     if ref.address:
-        return GatewayFacts(exists=True, address=ref.address)
+        return GatewayFacts(**known, address=ref.address)
     listeners = manifest["spec"].get("listeners") or []
     chosen = next((li for li in listeners if ref.section_name in {None, li["name"]}), None)
     addresses = (manifest.get("status") or {}).get("addresses") or []
     if chosen is None or not addresses:
         words = "the Gateway has no address yet" if chosen else f"the Gateway has no listener {ref.section_name!r}"
-        return GatewayFacts(exists=True, words=words)
-    return GatewayFacts(exists=True, address=f"{addresses[0]['value']}:{chosen['port']}")
+        return GatewayFacts(**known, words=words)
+    scheme = "https://" if chosen.get("protocol") == "HTTPS" else ""
+    return GatewayFacts(**known, address=f"{scheme}{addresses[0]['value']}:{chosen['port']}")

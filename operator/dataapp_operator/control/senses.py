@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import aiohttp
@@ -9,21 +10,33 @@ import aiohttp
 from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.checks import prometheus
+from dataapp_operator.checks.abilities import Release, prove_abilities
 from dataapp_operator.checks.cause import find_cause, join_reason, tail
 from dataapp_operator.checks.fronts import read_sessions
 from dataapp_operator.checks.gateway import bracketed, observe_plan
 from dataapp_operator.checks.result import SessionResult
 from dataapp_operator.checks.session import probe_session
+from dataapp_operator.checks.shares import Expected, count_shares
 from dataapp_operator.control.background import AppKey
 from dataapp_operator.control.code_reading import CodeReader
 from dataapp_operator.front.settings import PROBE_PORT
 from dataapp_operator.kube.errors import KubeError
 from dataapp_operator.kube.port import Cluster
-from dataapp_operator.plan.actions import AskPrometheus, ObserveGateway, Question, ReadCode, ReadLog, StartCheck, Target
-from dataapp_operator.plan.facts import CheckFacts, CodeFacts, FrontFacts, LogFacts, ViewFacts
+from dataapp_operator.plan.actions import (
+    AskPrometheus,
+    ObserveGateway,
+    ProveGateway,
+    Question,
+    ReadCode,
+    ReadLog,
+    StartCheck,
+    Target,
+)
+from dataapp_operator.plan.facts import CheckFacts, CodeFacts, FrontFacts, GatewayAbility, LogFacts, ViewFacts
 
 SESSION_TIMEOUT = 20.0
 LOOK_TIMEOUT = 10.0
+COUNT_TIMEOUT = 30.0
 LOG_LINES = 200
 EXPECTED = {"fastapi": "an answer that describes the API, without an error"}
 EXPECTED_OF_SESSION = "a session that shows a value, without an error"
@@ -81,18 +94,38 @@ class ClusterSenses:
         return target, results
 
     async def look(self, work: ObserveGateway) -> ViewFacts:
-        """Visit the app through its gateway."""
-        address, _, port = work.address.rpartition(":")
+        """Visit the app through its gateway; where it is wanted, often enough to see how new visits are shared out."""
         view = await observe_plan(
-            address=address.strip("[]"),
-            port=int(port),
+            door=_door(work.address),
             host=work.host,
             plan=work.plan,
             releases=work.among or (work.number,),
             timeout=LOOK_TIMEOUT,
             client=self._client,
         )
-        return ViewFacts(plan=work.plan, release=work.number, seen=view.seen, words=view.detail)
+        facts = ViewFacts(plan=work.plan, release=work.number, seen=view.seen, words=view.detail)
+        if not view.seen or not work.weigh:
+            return facts
+        shares = await count_shares(
+            [Expected(share.number, share.weight, share.slots) for share in work.weigh],
+            door=_door(work.address),
+            host=work.host,
+            plan=work.plan,
+            timeout=COUNT_TIMEOUT,
+            client=self._client,
+        )
+        return replace(facts, seen=shares.fits is not None, words=shares.detail, weighs=shares.weighs)
+
+    async def prove(self, work: ProveGateway) -> GatewayAbility:
+        """What a Gateway does with cookies and headers."""
+        view = await prove_abilities(
+            Release(number=work.number, slots=work.slots, host=work.host, cookie=work.cookie),
+            door=_door(work.address),
+            refused=work.refused,
+            timeout=LOOK_TIMEOUT,
+            client=self._client,
+        )
+        return GatewayAbility(pins=view.pins, marks=view.marks, words=view.words)
 
     async def read_log(self, app: AppKey, work: ReadLog) -> LogFacts:
         """The log of the first pod that says why it failed."""
@@ -129,3 +162,10 @@ class ClusterSenses:
         """The number that Prometheus gives now."""
         answer = await prometheus.ask(work.address, question.query, client=self._client)
         return answer.value, answer.trouble
+
+
+def _door(address: str) -> str:
+    """The URL of a Gateway's entry page, from its address as facts have it."""
+    scheme, found, rest = address.rpartition("://")
+    host, _, port = rest.rpartition(":")
+    return f"{scheme if found else 'http'}://{bracketed(host.strip('[]'))}:{port}/"

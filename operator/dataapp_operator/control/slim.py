@@ -99,7 +99,7 @@ def _node(manifest: Json) -> Json:
 def _gateway(manifest: Json) -> Json:
     """Without ``attachedRoutes`` and conditions: they change whenever any app's route does."""
     listeners = [
-        {key: listener.get(key) for key in ("name", "port", "hostname")}
+        {key: listener.get(key) for key in ("name", "port", "hostname", "protocol")}
         for listener in manifest["spec"].get("listeners") or []
     ]
     addresses = (manifest.get("status") or {}).get("addresses") or []

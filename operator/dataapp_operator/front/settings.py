@@ -52,6 +52,17 @@ FILES: Final = ("haproxy.cfg", "front.lua", "unavailable.html", "full.html", "re
 """The files that belong in `HOME`, all from `directory()`."""
 
 
+COOKIE_ATTRIBUTES: Final = {
+    "plain": "Path=/; HttpOnly; SameSite=Lax",
+    "secure": "Path=/; Secure; HttpOnly; SameSite=Lax",
+    "embedded": "Path=/; Secure; HttpOnly; SameSite=None; Partitioned",
+}
+"""What stands behind the pin in Set-Cookie, by kind: over HTTP, over HTTPS, and inside pages of other sites."""
+
+_OTHER_JAR = {"secure": "Path=/; Secure; Partitioned; Max-Age=0", "embedded": "Path=/; Secure; Max-Age=0"}
+"""A browser keeps cookies for pages of other sites apart: how one of the same name that is kept there, or here, is ended."""
+
+
 def directory() -> Path:
     """Where the files are beside this module: what an image build copies, and what the tests run."""
     return Path(__file__).parent
@@ -66,16 +77,31 @@ def page_environment() -> dict[str, str]:
     return environment(app_port=NOBODY, cookie="none", pin="none", release=0) | {"DATAAPP_PAGE": "1"}
 
 
-def environment(*, app_port: int, cookie: str, pin: str, release: int, sessions: int | None = None) -> dict[str, str]:
+def environment(
+    *,
+    app_port: int,
+    cookie: str,
+    pin: str,
+    release: int,
+    sessions: int | None = None,
+    kind: str = "plain",
+    other: str | None = None,
+) -> dict[str, str]:
     """The environment of one slot's front: the four variables without which it refuses to start.
 
     And, where there is a limit, how many may have the slot open at once.
 
     `app_port` is where the app listens in the pod, `cookie` and `pin` the pin cookie's name and value (for instance
-    `dataapp-sales-production` and `14.0`), `release` the release's number.
+    `dataapp-sales-production` and `14.0`), `release` the release's number. `kind` is the cookie's, one of
+    `COOKIE_ATTRIBUTES`; `other` the name that it has where the app is reached in another way.
     """
-    limit = {} if sessions is None else {"DATAAPP_SESSIONS": str(sessions)}
-    return limit | {
+    optional = {
+        "DATAAPP_SESSIONS": None if sessions is None else str(sessions),
+        "DATAAPP_OTHER_COOKIE": other,
+        "DATAAPP_OTHER_JAR": _OTHER_JAR.get(kind),
+        "DATAAPP_COOKIE_ATTRIBUTES": None if kind == "plain" else COOKIE_ATTRIBUTES[kind],
+    }
+    return {name: value for name, value in optional.items() if value is not None} | {
         "DATAAPP_APP_PORT": str(app_port),
         "DATAAPP_COOKIE": cookie,
         "DATAAPP_PIN": pin,

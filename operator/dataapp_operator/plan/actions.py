@@ -10,7 +10,7 @@ from typing import Any
 
 from dataapp_operator.api.apprelease import AppReleaseStatus
 from dataapp_operator.api.status import DataAppStatus
-from dataapp_operator.plan.facts import Origin
+from dataapp_operator.plan.facts import GatewayKey, Origin
 
 Json = dict[str, Any]
 
@@ -96,6 +96,15 @@ class StartCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """The share of new visits, of the routes' scale, that a release is to get over so many slots."""
+
+    number: int
+    weight: int
+    slots: int
+
+
+@dataclass(frozen=True, slots=True)
 class ObserveGateway:
     """Look through the gateway until new visits carry this plan and reach this release."""
 
@@ -106,6 +115,29 @@ class ObserveGateway:
     address: str
     among: tuple[int, ...] = ()
     """The releases that new visitors get by this plan; only the one with this number, if it says nothing."""
+    gateway: GatewayKey | None = None
+    weigh: tuple[Share, ...] = ()
+    """Count besides whether new visits are shared out like this: nobody knows yet whether this Gateway does it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProveGateway:
+    """Find out what a Gateway does with visitors, on the preview host of a release: nobody else is sent there.
+
+    ``slots``: those to tell apart, the first being the one that the preview host leads to; ``cookie``: the name of the
+    release's pin cookie. ``ready``: the routes are in place, so that visits tell something; until then this app is only the
+    one that is going to make them. ``refused``: the Gateway does not accept the route with the cookies, in its words.
+    """
+
+    gateway: GatewayKey
+    environment: str
+    number: int
+    slots: tuple[int, ...]
+    cookie: str
+    host: str
+    address: str
+    ready: bool = False
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +196,7 @@ class ReadCode:
     tags: tuple[str, ...] = ()
 
 
-Background = StartCheck | ObserveGateway | ReadLog | AskFronts | AskPrometheus | ReadCode
+Background = StartCheck | ObserveGateway | ProveGateway | ReadLog | AskFronts | AskPrometheus | ReadCode
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from dataapp_operator.api.base import instant
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import SCALE, Intent
-from dataapp_operator.plan import analysis, baking, commands, probing, stuck, upkeep
+from dataapp_operator.plan import abilities, analysis, baking, commands, probing, stuck, upkeep
 from dataapp_operator.plan.scene import Draft, Scene
 
 PERCENT = SCALE // 100
@@ -26,13 +26,15 @@ def at_once(scene: Scene, number: int) -> bool:
 def first_step(scene: Scene, number: int) -> int | None:
     """The step that a release begins with; None: all new visitors come at once.
 
-    So it is with a first release too, and where the stable one answers nobody: a share of the visitors for it would be a
-    share of errors.
+    So it is with a first release too, where the stable one answers nobody (a share of the visitors for it would be a share
+    of errors), and where the Gateway does not share visitors out.
     """
     spec, stable = scene.spec(number), scene.memory.stable
     if spec is None or not spec.plan.steps or stable is None or at_once(scene, number):
         return None
-    return 0 if scene.any_ready(stable) else None
+    if abilities.of(scene).weighs is False or not scene.any_ready(stable):
+        return None
+    return 0
 
 
 def intend(scene: Scene, draft: Draft, number: int, step: int | None, *, within: float) -> None:

@@ -4,7 +4,7 @@ from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.base import seconds
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Artefact, Quarantined
-from dataapp_operator.plan import desired, endings, names, promotion
+from dataapp_operator.plan import abilities, cookies, desired, endings, limits, names, promotion, scaling
 from dataapp_operator.plan.actions import CreateRelease
 from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene
 from dataapp_operator.plan.wishes import Wish, wish_for
@@ -51,8 +51,14 @@ def choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
         )
         draft.wake_in(LOOK_AGAIN)
         return
+    if wish.here(scene.environment).embed and not cookies.is_https(scene.cls):
+        draft.stall(Reason.EMBED_NEEDS_HTTPS, cookies.why_not_embedded(scene.environment.of_class))
+        draft.wake_in(LOOK_AGAIN)
+        return
     if scene.observed.suspended:
         draft.wait(Reason.SUSPENDED, _SUSPENDED)
+        return
+    if not abilities.before(scene, draft):
         return
     back = way_back(scene, content) if failed is None else None  # another try is another release
     if back is not None:
@@ -71,7 +77,8 @@ def _move_away(scene: Scene, draft: Draft) -> bool:
     if _failed(scene, desired.content(spec)) is not None:
         return False
     cause = f"the same as r{spec.number}, somewhere else: node {node} takes no new pods and may be emptied"
-    once_more(scene, draft, spec, cause)
+    if abilities.before(scene, draft):
+        once_more(scene, draft, spec, cause)
     return True
 
 
@@ -97,6 +104,7 @@ def way_back(scene: Scene, content: tuple[str, str]) -> int | None:
         for n in left - {memory.stable, *memory.removing}
         if desired.content(memory.artefact(n)) == content
         and scene.spec(n) is not None
+        and limits.fits(scene, scene.spec(n))
         and scene.ready(n)
         and scene.on_cordoned_node(n) is None
     )
@@ -115,18 +123,28 @@ def once_more(scene: Scene, draft: Draft, spec: AppReleaseSpec, cause: str) -> b
     """Begin what another release was, as a new one; False: something must go first, and it is told what."""
     if _in_the_way(scene, draft, desired.content(spec)):
         return False
-    plan = spec.plan.model_copy(update={"slots": _serving(scene) or spec.plan.slots})
+    slots = _serving(scene) or spec.plan.slots
+    if spec.limited is not None:  # its Gateway may do everything by now
+        slots = max(slots, scaling.replicas(scene).min)
+    cookie = cookies.kind(scene, embed=spec.plan.cookie == "embedded")
+    plan = spec.plan.model_copy(update={"slots": slots, "cookie": cookie, "pins": True})
     if scene.environment is not None and scene.environment.release.way == "recreate":
         plan = plan.model_copy(update={"strategy": "recreate", "steps": (), "hold": "0s"})
-    again = spec.model_copy(update={"cause": cause, "plan": plan})
-    own = {number: record.spec for (env, number), record in scene.observed.releases.items() if env == scene.env}
-    given = scene.observed.status.last_number
-    made = (
-        known for n, known in sorted(own.items()) if n > given and _alike(known, again.model_copy(update={"number": n}))
-    )
-    # The first: created by a pass that did not live to remember it.
-    _begin(scene, draft, next(made, again.model_copy(update={"number": draft.last_number + 1})))
+    again = spec.model_copy(update={"cause": cause, "limited": None, "plan": plan})
+    made = (known for n, known in _made(scene).items() if limits.same(known, _numbered(again, n)))
+    _begin(scene, draft, next(made, None) or limits.limit(scene, _numbered(again, draft.last_number + 1)))
     return True
+
+
+def _made(scene: Scene) -> dict[int, AppReleaseSpec]:
+    """What was created by a pass that did not live to remember it: nothing has happened to it yet."""
+    releases = sorted(scene.observed.releases.items())
+    own = {number: record for (env, number), record in releases if env == scene.env}
+    return {n: r.spec for n, r in own.items() if r.status.phase is None and scene.memory.artefact(n) is None}
+
+
+def _numbered(spec: AppReleaseSpec, number: int) -> AppReleaseSpec:
+    return spec.model_copy(update={"number": number})
 
 
 def _in_the_way(scene: Scene, draft: Draft, content: tuple[str, str]) -> bool:
@@ -204,30 +222,20 @@ def _serving(scene: Scene) -> int | None:
     return None if stable is None else len(scene.scale(stable).serving)
 
 
-def _alike(one: AppReleaseSpec, other: AppReleaseSpec) -> bool:
-    """The same but for the number of replicas, which may have changed since it was begun."""
-    plan = one.plan.model_copy(update={"slots": other.plan.slots})
-    return one.model_copy(update={"plan": plan}) == other
-
-
 def _spec_for(scene: Scene, wish: Wish, *, last_number: int) -> AppReleaseSpec:
     """The frozen spec of the new release, with its number: the one it has in the environment before, or the next."""
-    observed = scene.observed
-    own = {number: record.spec for (env, number), record in observed.releases.items() if env == scene.env}
+    own = {number: record.spec for (env, number), record in scene.observed.releases.items() if env == scene.env}
     if wish.number is not None:
         spec = _wanted(scene, wish, wish.number)
         taken = desired.content(scene.memory.artefact(wish.number)) not in {None, desired.content(spec)} or _ended(
             scene, wish.number
         )
-        there = own.get(wish.number, spec)
-        if _alike(there, spec) and wish.number >= max(own, default=0) and not taken:
-            return there
-    given = observed.status.last_number
-    for number, known in sorted(own.items()):
-        spec = _wanted(scene, wish, number)
-        if number > given and _alike(known, spec):
-            return known  # created by a pass that did not live to remember it
-    return _wanted(scene, wish, last_number + 1)
+        known = own.get(wish.number) or limits.limit(scene, spec)
+        fits = limits.same(known, spec) and limits.fits(scene, known)
+        if fits and wish.number >= max(own, default=0) and not taken:
+            return known
+    made = (known for number, known in _made(scene).items() if limits.same(known, _wanted(scene, wish, number)))
+    return next(made, None) or limits.limit(scene, _wanted(scene, wish, last_number + 1))
 
 
 def _wanted(scene: Scene, wish: Wish, number: int) -> AppReleaseSpec:
@@ -236,7 +244,14 @@ def _wanted(scene: Scene, wish: Wish, number: int) -> AppReleaseSpec:
     What takes the place of a release that cannot be taken back cannot be taken back either, and nobody waits for it.
     """
     assert scene.environment is not None  # noqa: S101 - the caller looked
-    spec = desired.release_spec(scene.app, wish, scene.environment, number=number, slots=_serving(scene))
+    spec = desired.release_spec(
+        scene.app,
+        wish,
+        scene.environment,
+        number=number,
+        slots=_serving(scene),
+        cookie=cookies.kind(scene, embed=wish.here(scene.environment).embed),
+    )
     if scene.memory.stuck is None:
         return spec
     strategy = "recreate" if spec.plan.strategy == "recreate" else "blueGreen"

@@ -17,6 +17,7 @@ from dataapp_operator.plan import names
 from dataapp_operator.plan.workload import owner
 
 if TYPE_CHECKING:
+    from dataapp_operator.api.apprelease import CookieKind
     from dataapp_operator.api.dataapp import AppSpec, Environment
     from dataapp_operator.api.status import Artefact, Quarantined
     from dataapp_operator.plan.wishes import Wish
@@ -49,7 +50,13 @@ def content(of: Artefact | Quarantined | AppReleaseSpec | None) -> tuple[str, st
 
 
 def release_spec(
-    app: str, wish: Wish, environment: Environment, *, number: int, slots: int | None = None
+    app: str,
+    wish: Wish,
+    environment: Environment,
+    *,
+    number: int,
+    slots: int | None = None,
+    cookie: CookieKind = "plain",
 ) -> AppReleaseSpec:
     """The frozen spec of a release of a wish in an environment, with that environment's settings and way of releasing.
 
@@ -74,6 +81,7 @@ def release_spec(
             compatibility=environment.release.compatibility,
             slots=min(max(slots or 0, here.replicas.min), here.replicas.most),
             sessions_per_replica=here.replicas.sessions_per_replica,
+            cookie=cookie,
             bake=environment.release.bake,
             drain=environment.release.drain,
             keep_warm=environment.release.keep_warm,

@@ -10,6 +10,7 @@ from dataapp_operator.api.base import timestamp
 from dataapp_operator.api.dataapp import Environment
 from dataapp_operator.api.reasons import Reason
 from dataapp_operator.plan import (
+    abilities,
     choosing,
     draining,
     hands,
@@ -68,6 +69,7 @@ def step(scene: Scene, *, last_number: int, earlier: str | None) -> Draft:
     draining.ask_fronts(scene, draft)
     scaling.ask_fronts(scene, draft)
     recreating.tidy(scene, draft)
+    abilities.tidy(scene, draft)
     _refused(scene, draft)
     _forget(draft)
     record.project(scene, draft)

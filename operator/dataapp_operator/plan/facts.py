@@ -117,11 +117,46 @@ class RouteFacts(ObjectFacts):
 
 @dataclass(frozen=True, slots=True)
 class GatewayFacts:
-    """A Gateway: where it can be reached (host:port), or in words why that is not known."""
+    """A Gateway: where it can be reached (host:port, behind https:// with TLS), or in words why that is not known."""
 
     exists: bool
     address: str | None = None
     words: str = ""
+    uid: str = ""
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayKey:
+    """A listener of a Gateway as it is now: what was proved of it holds until it changes."""
+
+    ref: GatewayRef
+    uid: str
+    generation: int
+
+    @property
+    def named(self) -> tuple[str, str]:
+        """Namespace and name."""
+        return self.ref.namespace, self.ref.name
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayAbility:
+    """What a Gateway was seen to do with visitors, and in words how it was seen. None: nobody knows."""
+
+    pins: bool | None = None
+    """A cookie reaches the visitor and the app, and leads to the replica that set it."""
+    weighs: bool | None = None
+    """New visits are shared out by weight."""
+    marks: bool | None = None
+    """A route's response header reaches the visitor: by it a switch is seen."""
+    words: str = ""
+    weighed: str = ""
+    """The words about weights."""
+    stale: bool = False
+    """Seen long ago: it holds until it is seen anew, and that is due."""
+    elsewhere: bool = False
+    """Another app is finding out right now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +194,8 @@ class ViewFacts:
     running: bool = False
     seen: bool = False
     words: str = ""
+    weighs: bool | None = None
+    """Whether the shares were those that were asked for, where they were counted and tell something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +330,7 @@ class Observed:
     gateway_api: bool = True
     classes: Mapping[str, EnvironmentClassSpec] = field(default_factory=dict)
     gateways: Mapping[GatewayRef, GatewayFacts] = field(default_factory=dict)
+    abilities: Mapping[GatewayRef, GatewayAbility] = field(default_factory=dict)
     host_holders: Mapping[str, str] = field(default_factory=dict)
     releases: Mapping[ReleaseKey, ReleaseFacts] = field(default_factory=dict)
     slots: Mapping[ReleaseKey, Mapping[str, SlotFacts]] = field(default_factory=dict)

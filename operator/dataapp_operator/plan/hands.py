@@ -6,7 +6,7 @@ no new pod. What a person went back from is not tried again by itself, however m
 
 from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.reasons import Phase, Reason
-from dataapp_operator.plan import baking, choosing, commands, desired, endings, recreating
+from dataapp_operator.plan import abilities, baking, choosing, commands, desired, endings, recreating
 from dataapp_operator.plan.names import PAGE
 from dataapp_operator.plan.scene import Draft, Scene
 
@@ -53,7 +53,7 @@ def begin(scene: Scene, draft: Draft) -> bool:
         if spec is None:
             commands.answer(draft, command, said, f"nothing was done: the record (AppRelease) of r{stable} is gone")
             continue
-        if do(scene, draft, said, spec):
+        if not abilities.before(scene, draft) or do(scene, draft, said, spec):
             return True
     return False
 

@@ -6,8 +6,10 @@ same child name: the last dash-separated parts of a name can be read in one way 
 
 from collections.abc import Iterable
 
+from dataapp_operator.api.apprelease import CookieKind
 from dataapp_operator.api.base import GROUP
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
+from dataapp_operator.front.settings import RELEASE_HEADER
 
 LABEL_APP = f"{GROUP}/app"
 LABEL_ENVIRONMENT = f"{GROUP}/environment"
@@ -35,6 +37,8 @@ ANNOTATION_SUSPEND = f"{GROUP}/suspend"
 """On a DataApp, by a person: with any value no new release begins. What runs, and what is on its way, goes on."""
 ANNOTATION_END_SESSIONS = f"{GROUP}/end-sessions"
 """On a DataApp that is being deleted, by a person: with any value its open sessions are not waited for."""
+_PROOF = ".proof"
+_HOST_ONLY = "__Host-"
 FINALIZER = f"{GROUP}/drain"
 """On a DataApp: it is gone only when its sessions have ended."""
 REQUESTED_AT = ("reconcile.dataapps.dev/requestedAt", "reconcile.fluxcd.io/requestedAt")
@@ -47,6 +51,14 @@ PAGE = 0
 """The number of no release: what new visitors get while an app is renewed that cannot run twice (see ``page``)."""
 
 HEADER_PLAN = "X-DataApp-Plan"
+NO_PLAN = 0
+"""What the header says on a preview host, where no plan shares visitors out: plans count from one."""
+HEADER_RELEASE = RELEASE_HEADER
+"""On every answer: which release gave it. On a request: which one is asked for, where two may be met."""
+RELEASE_COOKIE = "dataapp-release"
+"""The same for a person who has no means to send a header: a cookie that they give themselves."""
+PROOF_COOKIE = "dataapp-proof"
+"""The cookie with which the operator finds out on a preview host where a Gateway leads it. No visitor has it."""
 
 
 def release(app: str, environment: str, number: int) -> str:
@@ -69,6 +81,17 @@ def preview_route(app: str, environment: str, number: int) -> str:
     return f"{app}-{environment}-{number}.preview"
 
 
+def proof_route(app: str, environment: str, number: int) -> str:
+    """The route that is there while it is found out what a Gateway does with cookies, on the release's preview host."""
+    return f"{release(app, environment, number)}{_PROOF}"
+
+
+def is_proof_route(app: str, environment: str, name: str) -> bool:
+    """Whether a route of this app is such a one, of this environment."""
+    number = name.removeprefix(f"{app}-{environment}-").removesuffix(_PROOF)
+    return number.isdigit() and name == proof_route(app, environment, int(number))
+
+
 def weights_route(app: str, environment: str) -> str:
     """The route of new visits and page loads."""
     return f"{app}-{environment}"
@@ -89,9 +112,19 @@ def labels(app: str, environment: str, number: int | None = None, slot_name: str
     return out
 
 
-def cookie(app: str, environment: str) -> str:
-    """The name of the pin cookie."""
-    return f"dataapp-{app}-{environment}"
+def cookie(app: str, environment: str, kind: CookieKind = "plain") -> str:
+    """The name of the pin cookie. With the prefix, a browser takes it over HTTPS only, and for this very host."""
+    return f"{'' if kind == 'plain' else _HOST_ONLY}dataapp-{app}-{environment}"
+
+
+def other_cookie(app: str, environment: str, kind: CookieKind) -> str:
+    """The name that it has where the app is reached in the other way: over HTTP, or over HTTPS."""
+    return cookie(app, environment, "secure" if kind == "plain" else "plain")
+
+
+def is_secure_pin(pattern: str) -> bool:
+    """Whether this is, or contains, the pattern of a pin that is taken over HTTPS only."""
+    return _HOST_ONLY in pattern
 
 
 def pin(number: int, index: int) -> str:
@@ -99,19 +132,39 @@ def pin(number: int, index: int) -> str:
     return f"{number}.{index}"
 
 
-def pin_pattern(app: str, environment: str, number: int, index: int) -> str:
+def pin_pattern(name: str, number: int, index: int) -> str:
     """A regular expression for a whole Cookie header that carries exactly this pin.
 
     Anchored on both sides: some gateways match the whole value, others any part of it.
     """
-    return rf"^(?:.*; ?)?{cookie(app, environment)}={number}\.{index}(?:;.*)?$"
+    return rf"^(?:.*; ?)?{name}={number}\.{index}(?:;.*)?$"
+
+
+def any_pin_pattern(app: str, environment: str) -> str:
+    """A regular expression for a Cookie header that carries a pin, of whatever release."""
+    return rf"^(?:.*; ?)?{_either_cookie(app, environment)}=[0-9]+\.[0-9]+(?:;.*)?$"
+
+
+def asked_pattern(number: int) -> str:
+    """A regular expression for a Cookie header by which a person asks for exactly this release."""
+    return rf"^(?:.*; ?)?{RELEASE_COOKIE}={number}(?:;.*)?$"
+
+
+def proof_pattern(number: int, index: int) -> str:
+    """The same for the cookie with which the operator itself comes."""
+    return pin_pattern(PROOF_COOKIE, number, index)
 
 
 def leaving_pattern(app: str, environment: str, numbers: Iterable[int], slots: Iterable[tuple[int, int]] = ()) -> str:
     """A regular expression for a Cookie header that carries a pin of one of these releases, or of one of these slots."""
     alternatives = [rf"{number}\.[0-9]+" for number in sorted(numbers)]
     alternatives += [rf"{number}\.{index}" for number, index in sorted(slots)]
-    return rf"^(?:.*; ?)?{cookie(app, environment)}=(?:{'|'.join(alternatives)})(?:;.*)?$"
+    return rf"^(?:.*; ?)?{_either_cookie(app, environment)}=(?:{'|'.join(alternatives)})(?:;.*)?$"
+
+
+def _either_cookie(app: str, environment: str) -> str:
+    """Either name: of releases that follow each other one may be of the time before HTTPS."""
+    return f"(?:{_HOST_ONLY})?{cookie(app, environment)}"
 
 
 def host(cls: EnvironmentClassSpec, *, app: str, namespace: str, environment: str) -> str:

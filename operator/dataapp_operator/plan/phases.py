@@ -11,11 +11,22 @@ from datetime import timedelta
 from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.plan import baking, canary, commands, endings, holding, probing, recreating, switching
+from dataapp_operator.plan import (
+    abilities,
+    baking,
+    canary,
+    commands,
+    endings,
+    holding,
+    limits,
+    probing,
+    recreating,
+    switching,
+)
 from dataapp_operator.plan.choosing import CHECK_DEADLINE
 from dataapp_operator.plan.facts import CheckFacts, GatewayFacts
 from dataapp_operator.plan.health import Health, Outlook
-from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene, since
+from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene, lost, since
 
 CHECK_AGAIN = 3
 """Seconds between two tries of a check that could not tell."""
@@ -112,9 +123,7 @@ def _checking(scene: Scene, draft: Draft, number: int) -> None:
         return
     check = probing.of(scene, number)
     passed = check.verdict is Verdict.PASS and scene.ready(number)
-    if passed and not holding.kept(scene, draft, number, grace=CHECK_DEADLINE):
-        step = canary.first_step(scene, number)
-        canary.intend(scene, draft, number, step, within=switching.ROUTE_DEADLINE)
+    if passed and not _is_kept(scene, draft, number, check):
         return
     over = check.verdict is Verdict.FAIL
     if over:
@@ -126,19 +135,44 @@ def _checking(scene: Scene, draft: Draft, number: int) -> None:
     if draft.memory.candidate is None:
         return
     probing.want(scene, draft, number, check, pause=holding.LOOK_EVERY if passed or over else CHECK_AGAIN)
+    if not over:
+        abilities.ahead(scene, draft, number)
     if not passed and not over:
         _say_checking(scene, draft, number, check)
 
 
+def _is_kept(scene: Scene, draft: Draft, number: int, check: CheckFacts) -> bool:
+    """Whether a release that passed its checks is only looked at for now; else it was decided how it goes on."""
+    if not (holding.running(scene, draft) or _gateway_is_known(scene, draft, number, check)):
+        return False
+    if limits.begin_again(scene, draft, number):
+        return False
+    if holding.kept(scene, draft, number, grace=CHECK_DEADLINE):
+        return True
+    if _gateway_is_known(scene, draft, number, check):
+        step = canary.first_step(scene, number)
+        canary.intend(scene, draft, number, step, within=switching.ROUTE_DEADLINE)
+    return False
+
+
+def _gateway_is_known(scene: Scene, draft: Draft, number: int, check: CheckFacts) -> bool:
+    """Whether visitors may be sent anywhere. Else no time of the app's runs, and that it worked must not become an old story."""
+    if abilities.during(scene, draft, number):
+        return True
+    draft.update(deadline=None)
+    probing.want(scene, draft, number, check, pause=CHECK_DEADLINE)
+    return False
+
+
 def _too_long(scene: Scene, draft: Draft, number: int, check: CheckFacts) -> bool:
-    """Whether no session was seen to work for too long: then it has failed."""
+    """Whether no session was seen to work for too long: then it has failed. One that has worked may blink."""
     deadline = instant(scene.memory.deadline) if scene.memory.deadline else None
     unseen = check.verdict is None and (check.running or probing.whom(scene, number))
     if deadline is None or (scene.now >= deadline and unseen):
         # Nobody was there to look (the operator was away), or the first look is not over: the time begins now.
         deadline = scene.now + timedelta(seconds=CHECK_DEADLINE)
         draft.update(deadline=timestamp(deadline))
-    if scene.now < deadline:
+    if scene.now < deadline or (check.verdict is Verdict.PASS and not lost(scene, number)):
         return False
     what = check.message or check.measured or "no session could be opened"
     told = f"no working session within {CHECK_DEADLINE} s: {what}"

@@ -9,11 +9,14 @@ from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.reasons import ENDS, NOT_RELEASED, Phase, Reason
 from dataapp_operator.api.status import SCALE, Draining
 from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.plan import analysis, names, upkeep
+from dataapp_operator.plan import abilities, analysis, names, upkeep
 from dataapp_operator.plan.facts import CheckFacts
 from dataapp_operator.plan.scene import Draft, Scene
 
 MAX_TIMELINE = 32
+GATEWAY = "gateway"
+"""The name of the check of what the Gateway does."""
+_EXPECTED_OF_GATEWAY = "a visitor's cookie leads to one replica, shares are kept, and a switch can be seen"
 
 
 def ended(scene: Scene, number: int, *, phase: Phase, reason: Reason, message: str, next_step: str) -> AppReleaseStatus:
@@ -40,7 +43,7 @@ def ended(scene: Scene, number: int, *, phase: Phase, reason: Reason, message: s
             if had_visitors
             else _checks(before.checks, check),
             "log": lines[-20:] or before.log,
-            "timeline": _timeline(before, phase, scene),
+            "timeline": _timeline(before, phase, scene, number),
         }
     )
 
@@ -82,7 +85,7 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
         else before.slots  # being taken apart: what it was is of more interest than each step
         if leaving
         else tuple(SlotStatus(name=label, ready=slot.ready) for label, slot in scene.needed(number).items()),
-        "timeline": _timeline(before, phase, scene),
+        "timeline": _timeline(before, phase, scene, number),
     }
     if removed:
         update["preview_url"] = None
@@ -96,7 +99,7 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
     if number == memory.candidate:
         update["step"] = before.step if memory.step is None else memory.step
         checks = _checks(before.checks, scene.observed.checks.get((scene.env, number)))
-        update["checks"] = _measured(checks, scene, number) if shown else checks
+        update["checks"] = _gateway(_measured(checks, scene, number), scene) if shown else checks
         wait = memory.waiting_for
         update["reason"] = wait.reason if wait else None
         update["message"] = wait.message if wait else None
@@ -185,6 +188,21 @@ def _checks(before: tuple[CheckStatus, ...], check: CheckFacts | None) -> tuple[
     return (*(c for c in before if c.name != "session"), new)
 
 
+def _gateway(before: tuple[CheckStatus, ...], scene: Scene) -> tuple[CheckStatus, ...]:
+    """What its Gateway was seen to do, once visitors come by it. It stands last: first of all an app has to work."""
+    ability = abilities.of(scene)
+    if ability.pins is None and ability.marks is not False:
+        return before
+    able = ability.pins and ability.marks and ability.weighs is not False
+    verdict = str(Verdict.PASS if able else Verdict.FAIL)
+    others, known = [c for c in before if c.name != GATEWAY], [c for c in before if c.name == GATEWAY]
+    if known and known[0].verdict == verdict:
+        return (*others, *known)
+    measured = "; ".join(said for said in (ability.words, ability.weighed) if said)
+    new = CheckStatus(name=GATEWAY, verdict=verdict, measured=measured[:1024], expected=_EXPECTED_OF_GATEWAY)
+    return (*others[:15], new)
+
+
 def _measured(
     before: tuple[CheckStatus, ...], scene: Scene, number: int, *, last: bool = False
 ) -> tuple[CheckStatus, ...]:
@@ -206,10 +224,27 @@ def _measured(
     return tuple(checks.values())[:16]
 
 
-def _timeline(before: AppReleaseStatus, phase: str, scene: Scene) -> tuple[TimelineEntry, ...]:
-    if before.timeline and before.timeline[-1].phase == phase:
-        return before.timeline
-    return (*before.timeline, TimelineEntry(phase=str(phase), at=timestamp(scene.now)))[-MAX_TIMELINE:]
+def _timeline(before: AppReleaseStatus, phase: str, scene: Scene, number: int) -> tuple[TimelineEntry, ...]:
+    known = before.timeline or _begin(scene, number)
+    if known and known[-1].phase == phase:
+        return known
+    return (*known, TimelineEntry(phase=str(phase), at=timestamp(scene.now)))[-MAX_TIMELINE:]
+
+
+def _begin(scene: Scene, number: int) -> tuple[TimelineEntry, ...]:
+    """What the memory tells of a release whose record is still empty.
+
+    The record is created in the pass that begins the release and is written to in the next. An operator that dies
+    between the two, or finds its pods ready at once, is in another phase by then: the story begins all the same where
+    the release began.
+    """
+    memory = scene.memory
+    if number != memory.candidate or memory.phase_since is None:
+        return ()
+    here = TimelineEntry(phase=str(memory.phase), at=memory.phase_since)
+    if memory.phase in {Phase.PENDING, Phase.DEPLOYING}:  # it begins with the one if it must wait until it is alone
+        return (here,)
+    return (TimelineEntry(phase=str(Phase.DEPLOYING), at=memory.phase_since), here)
 
 
 def _until(message: str, until: str | None) -> str:

@@ -13,7 +13,7 @@ from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.dataapp import Environment
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Intent
-from dataapp_operator.plan import choosing, commands, draining, endings, upkeep
+from dataapp_operator.plan import abilities, choosing, commands, draining, endings, limits, upkeep
 from dataapp_operator.plan.health import Outlook
 from dataapp_operator.plan.names import PAGE
 from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene, lost, since
@@ -49,6 +49,10 @@ def _make_room(scene: Scene, draft: Draft, number: int) -> None:
     if memory.deadline is None:
         draft.update(deadline=timestamp(deadline))
     draft.wake_in(draining.LOOK)
+    if limits.begin_again(scene, draft, number):
+        return
+    if not abilities.makes_room(scene, draft, number, serving):
+        return
     if commands.paused(scene):
         draft.wait(Reason.PAUSED, f"r{number} waits until r{serving} may end, and is paused by a person")
     elif left:

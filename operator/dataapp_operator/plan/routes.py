@@ -1,8 +1,10 @@
-"""The three kinds of HTTPRoute of an environment, written with every default spelled out.
+"""The kinds of HTTPRoute of an environment, written with every default spelled out.
 
 * *weights*: new visits, and page loads of browsers whose release is leaving. One write changes both together.
 * *pins* (per release): the cookie of a slot leads to that slot, for open sessions.
-* *preview* (per release): the release's own host, before and while it serves.
+* *preview* (per release): the release's own host, before and while it serves. It leads to one slot: a place to look, and
+  without a cookie that a gateway would have to understand.
+* *proof* (per release, for seconds): what pins are on the app's host, on the preview host, for the operator's own visits.
 
 Defaults are spelled out so that "is it as we want it?" is plain equality with what the server stores.
 """
@@ -33,10 +35,12 @@ def weights_spec(
     leaving: Iterable[int],
     leaving_slots: Iterable[tuple[int, int]] = (),
     plan: int,
+    named: Iterable[int] = (),
 ) -> Json:
     """New visits, and page loads of leaving releases, by ``shares`` (release: of SCALE) over the slots of each.
 
-    ``leaving_slots``: (release, slot) of single replicas that leave.
+    ``leaving_slots``: (release, slot) of single replicas that leave; ``named``: releases that a request may name by its
+    header, so that a client which keeps no cookies meets one release only at a step of a canary.
 
     The answer says which plan sent it there.
     """
@@ -45,17 +49,11 @@ def weights_spec(
         for number, share in shares.items()
         for backend in _backends(app, environment, number, slots[number], share)
     ]
-    mark = [
-        {
-            "type": "ResponseHeaderModifier",
-            "responseHeaderModifier": {"set": [{"name": names.HEADER_PLAN, "value": str(plan)}]},
-        }
-    ]
+    mark = _mark(plan)
     rules: list[Json] = []
     leaving, leaving_slots = sorted(leaving), sorted(leaving_slots)
     if leaving or leaving_slots:
-        pattern = names.leaving_pattern(app, environment, leaving, leaving_slots)
-        gone = _header("Cookie", pattern, kind="RegularExpression")
+        gone = _cookie(names.leaving_pattern(app, environment, leaving, leaving_slots))
         rules.append(
             {
                 "matches": [
@@ -66,25 +64,15 @@ def weights_spec(
                 "backendRefs": backends,
             }
         )
+    for number in sorted(named):
+        asking = {**_ANY_PATH, "headers": [_header(names.HEADER_RELEASE, str(number))]}
+        own = _backends(app, environment, number, slots[number], SCALE)
+        rules.append({"matches": [asking], "filters": mark, "backendRefs": own})
     rules.append({"matches": [_ANY_PATH], "filters": mark, "backendRefs": backends})
     return _spec(host, gateway, rules)
 
 
-def pins_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, number: int, slots: Sequence[int]) -> Json:
-    """Each slot's cookie leads to that slot."""
-    rules = []
-    for index in slots:
-        pin = _header("Cookie", names.pin_pattern(app, environment, number, index), kind="RegularExpression")
-        rules.append(
-            {
-                "matches": [{**_ANY_PATH, "headers": [pin]}],
-                "backendRefs": [_backend(names.slot(app, environment, number, index), 1)],
-            }
-        )
-    return _spec(host, gateway, rules)
-
-
-def preview_spec(
+def pins_spec(
     *,
     app: str,
     environment: str,
@@ -92,12 +80,68 @@ def preview_spec(
     gateway: GatewayRef,
     number: int,
     slots: Sequence[int],
-    pinned: Sequence[int] | None = None,
+    cookie: str,
+    asked: Sequence[int] = (),
 ) -> Json:
-    """The preview host: pins of its slots first (``pinned``, where they are others), then any of those that serve."""
-    pinned = slots if pinned is None else pinned
-    pins = pins_spec(app=app, environment=environment, host=host, gateway=gateway, number=number, slots=pinned)
-    rules = [*pins["rules"], {"matches": [_ANY_PATH], "backendRefs": _backends(app, environment, number, slots, SCALE)}]
+    """Each slot's cookie leads to that slot.
+
+    ``cookie``: its name; ``asked``: the slots for whoever asks for this release by its number.
+    """
+    rules = []
+    for index in slots:
+        pin = _cookie(names.pin_pattern(cookie, number, index))
+        rules.append(
+            {
+                "matches": [{**_ANY_PATH, "headers": [pin]}],
+                "backendRefs": [_backend(names.slot(app, environment, number, index), 1)],
+            }
+        )
+    if asked:
+        backends = _backends(app, environment, number, asked, SCALE)
+        rules.append({"matches": _asking(app, environment, number), "backendRefs": backends})
+    return _spec(host, gateway, rules)
+
+
+def _asking(app: str, environment: str, number: int) -> list[Json]:
+    """Requests that name this release, by the header or by the cookie, whatever else their browser brings along.
+
+    A browser that has the app open carries the pin of another release, and that release may be leaving. Each match is by a
+    path or by a header more exact than the rule that would otherwise take such a request: that of a pin (one header), and
+    those of page loads of leaving releases (the entry path and one header, or two headers). What a page loads then needs no
+    match of its own: the page has brought the pin along.
+    """
+    header, page = _header(names.HEADER_RELEASE, str(number)), _header("Sec-Fetch-Dest", PAGE, kind="RegularExpression")
+    pinned, cookie = _cookie(names.any_pin_pattern(app, environment)), _cookie(names.asked_pattern(number))
+    entry: Json = {"path": {"type": "Exact", "value": "/"}}
+    return [
+        {**_ANY_PATH, "headers": [header]},
+        {**_ANY_PATH, "headers": [header, pinned]},
+        {**_ANY_PATH, "headers": [header, pinned, page]},
+        {**entry, "headers": [header, pinned]},
+        {**_ANY_PATH, "headers": [cookie]},
+        {**_ANY_PATH, "headers": [cookie, page, _header("Sec-Fetch-Mode", "navigate")]},
+        {**entry, "headers": [cookie]},
+        {**entry, "headers": [cookie, page]},
+    ]
+
+
+def preview_spec(*, app: str, environment: str, host: str, gateway: GatewayRef, number: int, slot: int = 0) -> Json:
+    """The preview host leads to one slot. Its answers say so as those of new visits say their plan."""
+    one = [_backend(names.slot(app, environment, number, slot), 1)]
+    return _spec(host, gateway, [{"matches": [_ANY_PATH], "filters": _mark(names.NO_PLAN), "backendRefs": one}])
+
+
+def proof_spec(
+    *, app: str, environment: str, host: str, gateway: GatewayRef, number: int, slots: Sequence[int]
+) -> Json:
+    """The operator's own cookie leads to each of these slots, past the less specific rule of the preview."""
+    rules = [
+        {
+            "matches": [{**_ANY_PATH, "headers": [_cookie(names.proof_pattern(number, index))]}],
+            "backendRefs": [_backend(names.slot(app, environment, number, index), 1)],
+        }
+        for index in slots
+    ]
     return _spec(host, gateway, rules)
 
 
@@ -130,6 +174,15 @@ def _backends(app: str, environment: str, number: int, slots: Sequence[int], who
 
 def _backend(service: str, weight: int) -> Json:
     return {"group": "", "kind": "Service", "name": service, "port": 80, "weight": weight}
+
+
+def _mark(plan: int) -> list[Json]:
+    header = {"name": names.HEADER_PLAN, "value": str(plan)}
+    return [{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": [header]}}]
+
+
+def _cookie(pattern: str) -> Json:
+    return _header("Cookie", pattern, kind="RegularExpression")
 
 
 def _header(name: str, value: str, *, kind: str = "Exact") -> Json:

@@ -13,7 +13,7 @@ from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.dataapp import MAX_SLOTS, Replicas
 from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.status import LeavingSlot, Scale
-from dataapp_operator.plan import health, names, upkeep
+from dataapp_operator.plan import health, limits, names, upkeep
 from dataapp_operator.plan.actions import AskFronts
 from dataapp_operator.plan.health import Outlook
 from dataapp_operator.plan.scene import Draft, Scene
@@ -55,7 +55,13 @@ def advance(scene: Scene, draft: Draft) -> None:
         if number not in live:
             del known[number]
         elif not (rests and number == stable):
-            known[number] = _settled(scene, draft, scale, serves=number in {stable, draft.memory.candidate})
+            known[number] = _settled(
+                scene,
+                draft,
+                scale,
+                serves=number in {stable, draft.memory.candidate},
+                joins=not limits.is_one_replica(scene.spec(number)),  # it takes a place only as the other leaves it
+            )
     begun = {number: scene.spec(number) for number in known}
     draft.update(
         scales=tuple(
@@ -88,10 +94,10 @@ def _services(spec: dict[str, object]) -> set[str]:
     return {backend["name"] for rule in rules for backend in rule.get("backendRefs") or []}
 
 
-def _settled(scene: Scene, draft: Draft, scale: Scale, *, serves: bool = True) -> Scale:
+def _settled(scene: Scene, draft: Draft, scale: Scale, *, serves: bool = True, joins: bool = True) -> Scale:
     """What starts and is ready serves; what leaves and is empty, or whose time is over, is removed; what is gone is gone."""
     number = scale.release
-    ready = tuple(i for i in scale.starting if serves and scene.slot(number, i).ready)
+    ready = tuple(i for i in scale.starting if serves and joins and scene.slot(number, i).ready)
     gone = {i for i in scale.removing if scene.slot(number, i).gone}
     over = tuple(s for s in scale.leaving if _over(scene, number, s))
     given_up = () if serves else scale.starting
@@ -128,6 +134,8 @@ def _toward(scene: Scene, draft: Draft, scale: Scale) -> Scale:
     count, fewer_since = _wanted(scene, draft, scale)
     scale = scale.model_copy(update={"fewer_since": fewer_since})
     staying = [i for i in scale.serving if not _cordoned(scene, number, i)]
+    if limits.is_one_replica(scene.spec(number)):
+        staying.sort(key=lambda index: not scene.slot(number, index).ready)  # never two at once: the one that works
     coming = [i for i in scale.starting if not _cordoned(scene, number, i)]
     lacking = count - len(staying) - len(coming)
     if lacking > 0:
@@ -201,6 +209,8 @@ def _waits(scene: Scene) -> bool:
 
 def _wanted(scene: Scene, draft: Draft, scale: Scale) -> tuple[int, str | None]:
     """(how many replicas, since when fewer would be enough)."""
+    if limits.is_one_replica(scene.spec(scale.release)):
+        return 1, None
     own = replicas(scene)
     here = min(max(len(scale.serving), own.min), own.most)
     each = own.sessions_per_replica

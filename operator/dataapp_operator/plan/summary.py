@@ -3,10 +3,20 @@
 from collections.abc import Sequence
 
 from dataapp_operator.api.base import timestamp
-from dataapp_operator.api.conditions import BUILT, LAST_RELEASE_FAILED, READY, RECONCILING, STALLED, Condition, settle
+from dataapp_operator.api.conditions import (
+    BUILT,
+    LAST_RELEASE_FAILED,
+    LIMITED,
+    READY,
+    RECONCILING,
+    STALLED,
+    Condition,
+    settle,
+)
 from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.status import SCALE, EnvironmentStatus, Summary, WaitingFor
-from dataapp_operator.plan import names, words
+from dataapp_operator.api.verdict import Verdict
+from dataapp_operator.plan import names, record, words
 from dataapp_operator.plan.code import CodeView
 from dataapp_operator.plan.facts import Observed
 from dataapp_operator.plan.health import Outlook
@@ -76,6 +86,9 @@ def conditions(observed: Observed, pairs: Sequence[tuple[Scene, Draft]], code: C
     failed = _last_failed([d.memory for _, d in pairs])
     if failed is not None:
         wanted.append(("True", LAST_RELEASE_FAILED, Reason.RELEASE_FAILED, failed))
+    limits = [told for scene, draft in pairs if (told := _limit(scene, draft.memory)) is not None]
+    if limits:
+        wanted.append(("True", LIMITED, Reason.GATEWAY_UNABLE, "; ".join(limits)))
     return settle(
         (
             Condition.model_validate(
@@ -92,6 +105,19 @@ def conditions(observed: Observed, pairs: Sequence[tuple[Scene, Draft]], code: C
         ),
         observed.status.conditions,
     )
+
+
+def _limit(scene: Scene, memory: EnvironmentStatus) -> str | None:
+    """What a release that serves, or is on its way, does without because of its Gateway; told from its record."""
+    for number in (memory.candidate, memory.stable):
+        facts = scene.release(number)
+        if facts is None:
+            continue
+        failed = next((c for c in facts.status.checks if c.name == record.GATEWAY and c.verdict == Verdict.FAIL), None)
+        told = facts.spec.limited or (failed.measured if failed is not None else None)
+        if told is not None:
+            return f"{memory.name} r{number}: {told}"
+    return None
 
 
 def _leaving(observed: Observed, pairs: Sequence[tuple[Scene, Draft]]) -> tuple[str, str, str, str] | None:
@@ -205,7 +231,11 @@ def _because(scene: Scene, number: int) -> str:
 def _moves(memory: EnvironmentStatus) -> bool:
     if memory.candidate is not None:
         return True
-    return memory.waiting_for is not None and memory.waiting_for.reason in {Reason.EARLIER_ENVIRONMENT, Reason.STARTING}
+    return memory.waiting_for is not None and memory.waiting_for.reason in {
+        Reason.EARLIER_ENVIRONMENT,
+        Reason.STARTING,
+        Reason.PROVING_GATEWAY,
+    }
 
 
 def _nothing_to_wait_for(pairs: Sequence[tuple[Scene, Draft]]) -> tuple[Reason, str] | None:

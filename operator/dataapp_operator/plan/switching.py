@@ -9,7 +9,7 @@ from datetime import timedelta
 from dataapp_operator.api.base import seconds, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import SCALE, Draining, Intent, Stopped, Weight
-from dataapp_operator.plan import baking, draining, endings, names, stuck, upkeep, words
+from dataapp_operator.plan import abilities, baking, canary, draining, endings, names, stuck, upkeep, words
 from dataapp_operator.plan.actions import ObserveGateway
 from dataapp_operator.plan.facts import GatewayFacts
 from dataapp_operator.plan.names import PAGE
@@ -67,6 +67,8 @@ def advance(scene: Scene, draft: Draft, number: int, gateway: GatewayFacts) -> N
                 host=scene.host,
                 address=gateway.address,
                 among=tuple(upkeep.shares(scene.memory)),
+                gateway=abilities.key(scene, cls),
+                weigh=abilities.weigh(scene) if intent.weight is not None else (),
             )
         )
     if held:
@@ -116,7 +118,12 @@ def _switched(scene: Scene, draft: Draft, number: int) -> None:
         return
     goal, stable = intent.switch_to, scene.memory.stable
     if intent.weight is not None and stable is not None and goal == number:
-        _stepped(scene, draft, number, intent)
+        view, ability = scene.observed.views.get(scene.env), abilities.of(scene)
+        unable = (view is not None and view.weighs is False) or ability.weighs is False
+        if unable and not stuck.is_it(scene, number):  # what has failed gets no more visitors
+            _unweighed(scene, draft, number, ability.weighed or (view.words if view is not None else ""))
+        else:
+            _stepped(scene, draft, number, intent)
         return
     if goal == PAGE:
         _cleared(scene, draft, number, intent)
@@ -205,6 +212,13 @@ def _stepped(scene: Scene, draft: Draft, number: int, intent: Intent) -> None:
     draft.update(plan=intent.plan, intent=None, weights=share)
     draft.enter(Phase.RELEASING, f"{scene.env}: r{number} has {percent} of the new visitors", within=held)
     draft.wait(Reason.HOLDING, f"r{number} has {percent} of the new visitors", until=draft.memory.deadline)
+
+
+def _unweighed(scene: Scene, draft: Draft, number: int, seen: str) -> None:
+    """The Gateway was seen not to share visitors out as it is told: no step means anything, so all come at once."""
+    spec = scene.spec(number)
+    canary.intend(scene, draft, number, len(spec.plan.steps) if spec is not None else None, within=ROUTE_DEADLINE)
+    draft.notes.append(f"{scene.env}: no further steps for r{number}: {seen}")
 
 
 def begin_draining(scene: Scene, number: int, *, warm: bool = False, at_once: bool = False) -> Draining:

@@ -6,11 +6,12 @@ Nothing here decides how a release goes on: given the memory of the last pass, i
 stays), pod, Service*, each step only once the one before has been observed: no route ever points at nothing.
 """
 
-from dataapp_operator.api.dataapp import Drain
+from dataapp_operator.api.base import seconds
+from dataapp_operator.api.dataapp import SESSIONLESS, Drain
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.status import SCALE, EnvironmentStatus
-from dataapp_operator.plan import names, page, routes, workload
+from dataapp_operator.plan import commands, cookies, names, page, routes, workload
 from dataapp_operator.plan.actions import Delete, Ensure
 from dataapp_operator.plan.facts import ReplicaSetFacts, RouteFacts, SlotFacts
 from dataapp_operator.plan.names import PAGE
@@ -18,6 +19,9 @@ from dataapp_operator.plan.scene import Draft, Scene
 
 POD_GRACE = 30
 """Seconds a pod that we end may take: it is empty, or its time is over."""
+
+MOST_RULES = 16
+"""Rules that an HTTPRoute may have."""
 
 NUDGE_EVERY = 30
 """Seconds between two tries to create a pod that the cluster refused."""
@@ -125,7 +129,7 @@ def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None,
     known = scene.observed.routes.get(name)
     if not wanted_shares:
         if known is not None and not known.deleting:
-            draft.actions.append(_delete_route(known))
+            draft.actions.append(delete_route(known))
         return False
     if cls is None:
         return False
@@ -136,15 +140,29 @@ def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None,
         gateway=cls.gateway,
         shares=wanted_shares,
         slots={number: _receiving(scene, number, known) for number in wanted_shares},
-        leaving_slots=leaving_slots(scene.memory),
-        leaving=leaving(scene.memory),
+        leaving_slots=[(number, index) for number, index in leaving_slots(scene.memory) if _leads(scene, number)],
+        leaving={number for number in leaving(scene.memory) if _leads(scene, number)},
         plan=scene.memory.intent.plan if scene.memory.intent else scene.memory.plan,
+        named=[n for n in wanted_shares if len(wanted_shares) > 1 and not (_leads(scene, n) and _asked(scene, n))],
     )
     able = all(_can_take(scene, number) for number in wanted_shares)
     if scene.memory.intent is not None and (not able or (only_look and known is not None)):
         # Weight only for a release that can take it: it lost a slot (or its pins) since the switch was decided. Wait.
         return known is not None and known.spec == wanted
-    return _ensure_route(scene, draft, name, names.labels(scene.app, scene.env), wanted)
+    if known is not None and _answers(scene, known.spec) and not _answers(scene, wanted):
+        return False  # whoever was to take over has gone meanwhile: visitors stay where somebody answers
+    return ensure_route(scene, draft, name, names.labels(scene.app, scene.env), wanted)
+
+
+def _answers(scene: Scene, spec: dict[str, object]) -> bool:
+    """Whether one of the slots that a weights route leads to is ready."""
+    led = routes.backends_of(spec)
+    return any(
+        slot.service is not None and slot.service.name in led and slot.ready
+        for (env, _), slots in scene.observed.slots.items()
+        if env == scene.env
+        for slot in slots.values()
+    )
 
 
 def _receiving(scene: Scene, number: int, known: RouteFacts | None) -> tuple[int, ...]:
@@ -162,7 +180,13 @@ def _can_take(scene: Scene, number: int) -> bool:
     if number == PAGE:
         return scene.ready(number)
     able = scene.any_ready(number) if number == scene.memory.stable else scene.ready(number)
-    return able and names.release(scene.app, scene.env, number) in scene.observed.routes
+    return able and (not _leads(scene, number) or names.release(scene.app, scene.env, number) in scene.observed.routes)
+
+
+def _leads(scene: Scene, number: int) -> bool:
+    """Whether cookies lead to a release. A Gateway that does not obey such rules gets none: it might refuse the route."""
+    spec = scene.spec(number)
+    return spec is None or spec.plan.pins
 
 
 def _ensure_workload(scene: Scene, draft: Draft, number: int) -> None:
@@ -207,20 +231,46 @@ def _nudge(scene: Scene, draft: Draft, known: ReplicaSetFacts | None) -> str:
 def _ensure_release_routes(scene: Scene, draft: Draft, number: int, cls: EnvironmentClassSpec) -> None:
     serving, pinned = scene.scale(number).serving, scene.pinned(number)
     labels = names.labels(scene.app, scene.env, number)
-    pins = routes.pins_spec(
-        app=scene.app, environment=scene.env, host=scene.host, gateway=cls.gateway, number=number, slots=pinned
-    )
-    _ensure_route(scene, draft, names.release(scene.app, scene.env, number), labels, pins)
+    if _leads(scene, number):
+        pins = routes.pins_spec(
+            app=scene.app,
+            environment=scene.env,
+            host=scene.host,
+            gateway=cls.gateway,
+            number=number,
+            slots=pinned,
+            cookie=cookies.name(scene, number),
+            asked=_asked(scene, number) if len(pinned) < MOST_RULES else (),
+        )
+        ensure_route(scene, draft, names.release(scene.app, scene.env, number), labels, pins)
     preview = routes.preview_spec(
         app=scene.app,
         environment=scene.env,
         host=preview_host(scene, number, cls),
         gateway=cls.gateway,
         number=number,
-        slots=serving,
-        pinned=pinned,
+        slot=next(iter(serving), 0),
     )
-    _ensure_route(scene, draft, names.preview_route(scene.app, scene.env, number), labels, preview)
+    ensure_route(scene, draft, names.preview_route(scene.app, scene.env, number), labels, preview)
+
+
+def _asked(scene: Scene, number: int) -> tuple[int, ...]:
+    """The slots for whoever asks for a release by its number: some while it is on its way, and others than it serve too.
+
+    Sessions stay with the first, without a pin and whatever pin they bring. There are some only where anybody has the time
+    to ask: a release with steps or a hold, or one that a person has paused. When all visitors come to it, or when it is
+    taken back, its number means nothing any more.
+    """
+    memory, spec, intent = scene.memory, scene.spec(number), scene.memory.intent
+    over = memory.phase == Phase.BAKING or (
+        intent is not None and (intent.switch_to != number or intent.weight is None)
+    )
+    if number != memory.candidate or memory.stable is None or over or spec is None:
+        return ()
+    if not spec.plan.steps and not seconds(spec.plan.hold) and not commands.paused(scene):
+        return ()
+    serving = scene.scale(number).serving
+    return serving if spec.plan.probe.framework in SESSIONLESS else serving[:1]
 
 
 def preview_host(scene: Scene, number: int, cls: EnvironmentClassSpec) -> str:
@@ -230,7 +280,8 @@ def preview_host(scene: Scene, number: int, cls: EnvironmentClassSpec) -> str:
     )
 
 
-def _ensure_route(scene: Scene, draft: Draft, name: str, labels: dict[str, str], spec: dict[str, object]) -> bool:
+def ensure_route(scene: Scene, draft: Draft, name: str, labels: dict[str, str], spec: dict[str, object]) -> bool:
+    """Keep a route as it should be. True when it already is."""
     known = scene.observed.routes.get(name)
     if known is not None and known.spec == spec:
         return True
@@ -270,12 +321,13 @@ def drain_policy(scene: Scene, number: int) -> Drain:
 def _remove_one(scene: Scene, draft: Draft, number: int) -> bool:
     """One step of taking a release apart. True once nothing is left."""
     mine = (
+        names.proof_route(scene.app, scene.env, number),
         names.preview_route(scene.app, scene.env, number),
         names.release(scene.app, scene.env, number),
     )
     left = [scene.observed.routes[name] for name in mine if name in scene.observed.routes]
     if left:
-        draft.actions += [_delete_route(route) for route in left if not route.deleting]
+        draft.actions += [delete_route(route) for route in left if not route.deleting]
         return False
     slots = scene.slots(number)
     for slot in slots.values():
@@ -304,5 +356,6 @@ def end_slot(draft: Draft, slot: SlotFacts) -> None:
         draft.actions.append(Delete(kind="Service", name=slot.service.name, uid=slot.service.uid))
 
 
-def _delete_route(route: RouteFacts) -> Delete:
+def delete_route(route: RouteFacts) -> Delete:
+    """The end of a route, of exactly this incarnation."""
     return Delete(kind="HTTPRoute", name=route.name, uid=route.uid, resource_version=route.resource_version)

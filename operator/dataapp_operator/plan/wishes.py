@@ -56,7 +56,9 @@ def merged(app: AppSpec, own: AppOverride) -> AppSpec:
     """The app with an environment's own settings: variables are replaced by name, new ones come last."""
     given = {variable.name: variable for variable in own.env}
     env = tuple(given.pop(variable.name, variable) for variable in app.env) + tuple(given.values())
-    update = {key: getattr(own, key) for key in ("resources", "replicas", "probe") if getattr(own, key) is not None}
+    update = {
+        key: getattr(own, key) for key in ("resources", "replicas", "probe", "embed") if getattr(own, key) is not None
+    }
     return app.model_copy(update={"env": env, **update})
 
 

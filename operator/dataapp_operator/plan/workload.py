@@ -124,7 +124,9 @@ def _pod(spec: AppReleaseSpec, *, index: int, front_image: str) -> Json:
 def _front(spec: AppReleaseSpec, *, index: int, image: str) -> Json:
     env = front.environment(
         app_port=spec.run.port,
-        cookie=names.cookie(spec.app, spec.environment),
+        cookie=names.cookie(spec.app, spec.environment, spec.plan.cookie),
+        kind=spec.plan.cookie,
+        other=names.other_cookie(spec.app, spec.environment, spec.plan.cookie),
         pin=names.pin(spec.number, index),
         release=spec.number,
         sessions=spec.plan.sessions_per_replica,
