@@ -217,3 +217,21 @@ def test_a_size_that_sessions_decide_writes_nothing_while_nothing_changes() -> N
     calls = world.calls
     run(world, 200)
     assert world.calls == calls
+
+
+def test_a_replica_stays_as_long_as_the_gateway_may_still_lead_to_it() -> None:
+    """It does not accept what is written now: then it goes on with what was written before."""
+    world = released()
+    world.resize(1)
+    world.reconcile()
+    world.gateway_accepts = False
+    run(world, 120)
+    assert scale(world).removing == (1,)
+    assert ("env0", 1, "s1") in {pod.slot for pod in world.pods.values()}
+    before = world.calls
+    run(world, 60)
+    assert world.calls == before
+    world.gateway_accepts = True
+    world.program()
+    run(world, 60)
+    assert {pod.slot for pod in world.pods.values()} == {("env0", 1, "s0")}

@@ -27,7 +27,7 @@ PATIENCE = 300
 STANDING = 2 * MAX_SLOTS
 """Slots of a release that may exist at once, those that leave included."""
 SOON = 2
-"""Seconds until a gateway is looked at again that has not yet said that it has read a route."""
+"""Seconds until a gateway is looked at again that has not yet said that it accepts a route."""
 LOOK = 10
 """Seconds between two looks at a slot that starts or leaves."""
 
@@ -74,18 +74,23 @@ def advance(scene: Scene, draft: Draft) -> None:
 
 def remove(scene: Scene, draft: Draft) -> None:
     """Take slots apart that have been on the list of removals since an earlier pass, and that no route leads to."""
-    routes = scene.observed.routes.values()
-    named = [_services(route.spec) for route in routes]
-    answered = all(route.accepted is not None for route in routes)  # the gateway has read what is written now
+    named = [_services(route.spec) for route in scene.observed.routes.values()]
     for scale in scene.memory.scales:
         if scale.release in scene.memory.removing:
             continue
         for index in scale.removing:
             service = names.slot(scene.app, scene.env, scale.release, index)
-            if not answered:
+            if not _is_obeyed(scene, scale.release):
                 draft.wake_in(SOON)
             elif not any(service in services for services in named):
                 upkeep.end_slot(draft, scene.slot(scale.release, index))
+
+
+def _is_obeyed(scene: Scene, number: int) -> bool:
+    """Whether the gateway accepts all routes to a release as they are; else it may still do what was written before."""
+    where = (scene.app, scene.env)
+    mine = {names.weights_route(*where), names.release(*where, number), names.preview_route(*where, number)}
+    return all(route.accepted for name, route in scene.observed.routes.items() if name in mine)
 
 
 def _services(spec: dict[str, object]) -> set[str]:
