@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dataapp_operator.api.status import Weight
-from dataapp_operator.plan import limits, names
+from dataapp_operator.plan import limits, names, routes
 from dataapp_operator.plan.actions import ProveGateway
 from dataapp_operator.plan.facts import GatewayAbility
 from dataapp_operator.plan.names import PAGE
@@ -167,3 +167,22 @@ def test_a_story_that_begins_with_waiting_until_it_is_alone_says_so() -> None:
     world.settle()
     told = [entry.phase for entry in world.releases["env0", 2][1].timeline]
     assert told == ["Pending", "Deploying", "Checking", "Releasing", "Baking", "Released"]
+
+
+def test_where_there_can_be_one_replica_there_are_never_two_whichever_node_is_emptied_next() -> None:
+    world = fresh(slots=1)
+    world.pins = "not led"
+    world.settle()
+    led = set()
+    for node in ("node-a", "node-b", None, "node-c"):
+        if node is None:
+            world.cordoned.clear()
+        else:
+            world.cordoned.add(node)
+        for _ in range(4):
+            passes(world, 1)
+            led.add(len(routes.backends_of(world.routes["sales-env0"][0])))
+    world.cordoned.clear()
+    world.settle()
+    assert led == {1}
+    assert len(world.pods) == 1

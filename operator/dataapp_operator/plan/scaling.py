@@ -50,7 +50,7 @@ def advance(scene: Scene, draft: Draft) -> None:
     stable = draft.memory.stable
     rests = scene.memory.candidate is None and draft.memory.candidate is None and scene.memory.stable == stable
     if rests and stable is not None and scene.spec(stable) is not None and scene.environment is not None:
-        known[stable] = _toward(scene, draft, _settled(scene, draft, scene.scale(stable)))
+        known[stable] = _only_one(scene, draft, _toward(scene, draft, _settled(scene, draft, scene.scale(stable))))
     for number, scale in list(known.items()):
         if number not in live:
             del known[number]
@@ -139,8 +139,6 @@ def _toward(scene: Scene, draft: Draft, scale: Scale) -> Scale:
     count, fewer_since = _wanted(scene, draft, scale)
     scale = scale.model_copy(update={"fewer_since": fewer_since})
     staying = [i for i in scale.serving if not _cordoned(scene, number, i)]
-    if limits.is_one_replica(scene.spec(number)):
-        staying.sort(key=lambda index: not scene.slot(number, index).ready)  # never two at once: the one that works
     coming = [i for i in scale.starting if not _cordoned(scene, number, i)]
     lacking = count - len(staying) - len(coming)
     if lacking > 0:
@@ -152,14 +150,27 @@ def _toward(scene: Scene, draft: Draft, scale: Scale) -> Scale:
         return scale  # what leaves first needs somebody to take its place
     surplus = [i for i in scale.serving if i not in keep]
     idle = [i for i in scale.starting if len(keep) >= count]
-    if not surplus and not idle:
+    return _leave(scene, draft, scale, {*surplus, *idle}) if surplus or idle else scale
+
+
+def _only_one(scene: Scene, draft: Draft, scale: Scale) -> Scale:
+    """Never two at once where cookies lead to none: one that works stays, best where nobody is about to empty its node."""
+    number = scale.release
+    if not limits.is_one_replica(scene.spec(number)) or len(scale.serving) <= 1:
         return scale
-    draft.notes.append(f"{scene.env}: r{number}: replicas {_names([*surplus, *idle])} leave")
+    best = min(scale.serving, key=lambda i: (not scene.slot(number, i).ready, _cordoned(scene, number, i)))
+    return _leave(scene, draft, scale, set(scale.serving) - {best})
+
+
+def _leave(scene: Scene, draft: Draft, scale: Scale, going: set[int]) -> Scale:
+    """Replicas get no new visitors; those that never had any are removed."""
+    number, idle = scale.release, going.intersection(scale.starting)
+    draft.notes.append(f"{scene.env}: r{number}: replicas {_names(sorted(going))} leave")
     until = scene.now + timedelta(seconds=seconds(upkeep.drain_policy(scene, number).max))
-    leave = [LeavingSlot(index=i, since=timestamp(scene.now), forced_at=timestamp(until)) for i in surplus]
+    leave = [LeavingSlot(index=i, since=timestamp(scene.now), forced_at=timestamp(until)) for i in sorted(going - idle)]
     return scale.model_copy(
         update={
-            "serving": tuple(i for i in scale.serving if i in keep),
+            "serving": tuple(i for i in scale.serving if i not in going),
             "starting": tuple(i for i in scale.starting if i not in idle),
             "leaving": (*scale.leaving, *leave),
             "removing": tuple(sorted({*scale.removing, *idle})),
