@@ -70,6 +70,7 @@ class Calls(Visitors, Departures):
             raise Violation(f"r{key[1]} is rebuilt while it is being removed")
         made = self.services if m["kind"] == "Service" else self.replicasets
         if key not in made:
+            self._check_alone(*key[:2])
             made[key] = self._uid()
 
     def _delete(self, action: Delete) -> None:
@@ -108,7 +109,8 @@ class Calls(Visitors, Departures):
             return  # deleted by hand meanwhile
         s, _, uid = self.releases[key]
         told = rec.status.timeline
-        if told and len(told) < MAX_TIMELINE and told[0].phase != Phase.DEPLOYING:
+        first = {Phase.PENDING, Phase.DEPLOYING} if s.plan.strategy == "recreate" else {Phase.DEPLOYING}
+        if told and len(told) < MAX_TIMELINE and told[0].phase not in first:
             raise Violation(f"the story of r{rec.number} begins with {told[0].phase}")
         if [entry.at for entry in told] != sorted(entry.at for entry in told):
             raise Violation(f"the story of r{rec.number} goes back in time")

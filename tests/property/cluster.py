@@ -38,12 +38,27 @@ def kind_of(image_name: str) -> str:
     return re.match(r"lab/([a-z]+)-", image_name).group(1)
 
 
+PAGE_IMAGE = "lab/page-0@sha256:" + "0" * 64
+"""Of the page that new visitors get while an app is renewed that cannot run twice."""
 STEPS = (
     {"weight": 10, "hold": "10s"},
     {"weight": 40, "hold": "6s", "pause": True},
     {"weight": 70, "hold": "0s"},
 )
 """The steps of a canary here."""
+HOWS = {
+    "at once": {},
+    "canary": {"strategy": "canary", "canary": {"steps": list(STEPS)}},
+    "held": {"blueGreen": {"hold": "20s"}},
+    "alone": {"strategy": "recreate"},
+    "irreversible": {"compatibility": "irreversible"},
+    "irreversible canary": {
+        "compatibility": "irreversible",
+        "strategy": "canary",
+        "canary": {"steps": [{"weight": 10, "hold": "10s"}, {"weight": 40, "hold": "6s"}]},
+    },
+}
+"""Ways in which a release comes to its visitors."""
 
 
 def spec(
@@ -54,16 +69,19 @@ def spec(
     warm: int = 0,
     manual: bool = False,
     canary: bool = False,
+    how: str = "at once",
 ) -> DataAppSpec:
-    """A DataApp of one framework with short times. ``manual``: a person promotes to all environments but the first."""
+    """A DataApp of one framework with short times. ``manual``: a person promotes to all environments but the first.
+
+    ``how``: one of :data:`HOWS`; ``canary`` is short for that one.
+    """
     promotion = {"promotion": {"mode": "manual"}} if manual else {}
     policy = {
         "bake": "30s",
         "drain": {"max": "10m", "emptyFor": "20s"},
         "keepWarm": {"releases": warm, "for": "5m"},
     }
-    if canary:
-        policy |= {"strategy": "canary", "canary": {"steps": list(STEPS)}}
+    policy |= HOWS["canary" if canary else how]
     return DataAppSpec.model_validate(
         {
             "image": image_name,

@@ -9,14 +9,16 @@ import re
 from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.status import SCALE, EnvironmentStatus
 from dataapp_operator.plan import names, routes
+from dataapp_operator.plan.names import PAGE
+from tests.property.alone import Alone
 from tests.property.cluster import Violation, kind_of
-from tests.property.promises import Promises
+from tests.property.no_way_back import NoWayBack
 
 NEVER_PASS = {"crash", "session", "silent", "mute"}
 """Kinds of images that nobody may ever be sent to."""
 
 
-class Visitors(Promises):
+class Visitors(NoWayBack, Alone):
     """Writes to routes."""
 
     def _check_route_write(self, name: str, labels: dict, new: dict, old: dict | None) -> None:
@@ -26,6 +28,7 @@ class Visitors(Promises):
         backends = routes.backends_of(new)
         if sum(backends.values()) != SCALE:
             raise Violation(f"weights of {name} sum to {sum(backends.values())}")
+        self._check_nobody_goes_back(name, labels[names.LABEL_ENVIRONMENT], old, new)
         old = old or self.deleted_routes.get(name)
         moved = old is None or routes.backends_of(old) != backends
         if moved and not self._backends_ready(new):
@@ -40,6 +43,9 @@ class Visitors(Promises):
                 raise Violation(f"{name} sends people to r{number}, which the persisted status does not justify")
             if number in memory.removing:
                 raise Violation(f"{name} sends people to r{number}, which is being removed")
+            if number == PAGE:
+                self._check_page(env)
+                continue
             if kind_of(self.images[(env, number)]) in NEVER_PASS:
                 raise Violation(f"people are sent to r{number}, which never passed its checks")
             fresh = old is not None and backend not in routes.backends_of(old)

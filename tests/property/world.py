@@ -9,10 +9,12 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 
+from dataapp_operator.api.status import EnvironmentStatus
+from dataapp_operator.plan import names
 from dataapp_operator.plan.actions import Plan
 from dataapp_operator.plan.decide import decide
 from tests.property.calls import Calls
-from tests.property.cluster import CLASS, KINDS, START, Pod, Violation, image, kind_of, spec
+from tests.property.cluster import CLASS, KINDS, PAGE_IMAGE, START, Pod, Violation, image, kind_of, spec
 from tests.property.memory import Memory
 from tests.property.people import People
 from tests.property.sights import Sights
@@ -31,6 +33,7 @@ class World(Sights, Calls, Memory, SlowWork, People):
         if self.gone:
             self._last_plan = None
             return True
+        self._hear()
         plan = decide(self.observe())
         self._check_wakes(plan)
         self._check_ready(plan.status)
@@ -84,7 +87,7 @@ class World(Sights, Calls, Memory, SlowWork, People):
             if not any(p.slot == key and p.owned and not p.deleting and not p.over for p in self.pods.values()):
                 self.serial += 1
                 name = f"pod-{self.serial}"
-                img = self.images[key[:2]]
+                img = self.images.get(key[:2], PAGE_IMAGE)
                 node = next((n for n in ("node-a", "node-b", "node-c") if n not in self.cordoned), "node-a")
                 self.pods[name] = Pod(
                     name=name, uid=self._uid(), slot=key, image=img, born=self.now, quiet_since=self.now, node=node
@@ -117,6 +120,8 @@ class World(Sights, Calls, Memory, SlowWork, People):
             quiet = quiet + 1 if self.calls == before else 0
             if quiet > 6 and wake is None:
                 return
+            if quiet > 40 and all(at_rest(env) for env in self.status.environments):
+                return  # what has failed is looked at again and again, and waits for a person
             # Nothing moves but the clock: go to the moment the machine waits for.
             self.tick(max(2.0, wake) if quiet > 6 and wake is not None else 2.0)
         raise Violation(f"it never comes to rest: {self.history[-6:]}")
@@ -140,6 +145,15 @@ class World(Sights, Calls, Memory, SlowWork, People):
         return out
 
 
+def at_rest(memory: EnvironmentStatus) -> bool:
+    """Nothing is on its way, but for what has failed and waits for a person."""
+    if memory.stopped is not None or names.PAGE in {w.release for w in memory.weights}:
+        return False
+    if memory.stuck is not None:
+        return memory.stuck.release == memory.candidate and {d.release for d in memory.draining} <= {memory.stable}
+    return memory.candidate is None and not memory.removing and not memory.draining
+
+
 def fresh(
     kind: str = "good",
     *,
@@ -148,9 +162,12 @@ def fresh(
     warm: int = 0,
     manual: bool = False,
     canary: bool = False,
+    how: str = "at once",
 ) -> World:
     """A world with one new app."""
-    wanted = spec(image(kind, 1), environments=environments, slots=slots, warm=warm, manual=manual, canary=canary)
+    wanted = spec(
+        image(kind, 1), environments=environments, slots=slots, warm=warm, manual=manual, canary=canary, how=how
+    )
     return World(spec=wanted)
 
 

@@ -134,7 +134,8 @@ def test_nobody_leaves_while_one_that_stays_is_away() -> None:
     pod.broken_since, pod.broken_for = world.now, 1e6
     world.resize(1)
     run(world, 30)
-    assert set(serving(world)) == {"s0", "s1"}
+    assert serving(world) == {"s1": 1000}
+    assert scale(world) is None, "both still serve; the one that is away is only gone round"
 
 
 def test_when_the_one_that_takes_over_is_gone_visitors_stay_where_somebody_answers() -> None:
@@ -217,3 +218,21 @@ def test_a_size_that_sessions_decide_writes_nothing_while_nothing_changes() -> N
     calls = world.calls
     run(world, 200)
     assert world.calls == calls
+
+
+def test_a_replica_stays_as_long_as_the_gateway_may_still_lead_to_it() -> None:
+    """It does not accept what is written now: then it goes on with what was written before."""
+    world = released()
+    world.resize(1)
+    world.reconcile()
+    world.gateway_accepts = False
+    run(world, 120)
+    assert scale(world).removing == (1,)
+    assert ("env0", 1, "s1") in {pod.slot for pod in world.pods.values()}
+    before = world.calls
+    run(world, 60)
+    assert world.calls == before
+    world.gateway_accepts = True
+    world.program()
+    run(world, 60)
+    assert {pod.slot for pod in world.pods.values()} == {("env0", 1, "s0")}

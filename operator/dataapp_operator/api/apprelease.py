@@ -29,10 +29,12 @@ class ProbePlan(Model):
 class ReleasePlan(Model):
     """How this release is done; frozen with it."""
 
-    strategy: Literal["blueGreen", "canary"] = "blueGreen"
+    strategy: Literal["blueGreen", "canary", "recreate"] = "blueGreen"
     steps: tuple[CanaryStep, ...] = Field(
         default=(), max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
+    hold: Duration = "0s"
+    compatibility: Literal["concurrent", "exclusive", "irreversible"] = "concurrent"
     slots: int = Field(ge=1, le=8, description="With how many replicas it begins.")
     sessions_per_replica: int | None = Field(default=None, ge=1, le=1000)
     pins: bool = Field(

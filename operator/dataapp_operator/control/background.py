@@ -251,8 +251,10 @@ class Workbench:
         in_row = {Verdict.FAIL: before.failed_in_row + 1, Verdict.PASS: 0}.get(
             found.verdict or Verdict.ERROR, before.failed_in_row
         )
+        now = datetime.now(UTC)
+        failed_at = now if found.verdict is Verdict.FAIL else before.failed_at
         desk.checks[key] = replace(
-            found, attempt=work.attempt, running=False, failed_in_row=in_row, finished_at=datetime.now(UTC)
+            found, attempt=work.attempt, running=False, failed_in_row=in_row, failed_at=failed_at, finished_at=now
         )
 
     async def _look(self, app: AppKey, desk: _Desk, work: ObserveGateway) -> None:

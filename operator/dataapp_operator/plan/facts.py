@@ -180,6 +180,8 @@ class CheckFacts:
     samples: int = 0
     log: tuple[str, ...] = ()
     failed_in_row: int = 0
+    failed_at: datetime | None = None
+    """When one last failed, whatever came since."""
     finished_at: datetime | None = None
 
 

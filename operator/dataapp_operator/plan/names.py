@@ -47,6 +47,9 @@ REQUESTED_AT = ("reconcile.dataapps.dev/requestedAt", "reconcile.fluxcd.io/reque
 ANNOTATION_NUDGE = f"{GROUP}/nudge"
 """On a ReplicaSet whose pod was refused: changed now and then, so that its controller tries again soon."""
 
+PAGE = 0
+"""The number of no release: what new visitors get while an app is renewed that cannot run twice (see ``page``)."""
+
 HEADER_PLAN = "X-DataApp-Plan"
 NO_PLAN = 0
 """What the header says on a preview host, where no plan shares visitors out: plans count from one."""

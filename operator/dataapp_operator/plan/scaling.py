@@ -27,7 +27,7 @@ PATIENCE = 300
 STANDING = 2 * MAX_SLOTS
 """Slots of a release that may exist at once, those that leave included."""
 SOON = 2
-"""Seconds until a gateway is looked at again that has not yet said that it has read a route."""
+"""Seconds until a gateway is looked at again that has not yet said that it accepts a route."""
 LOOK = 10
 """Seconds between two looks at a slot that starts or leaves."""
 
@@ -50,7 +50,7 @@ def advance(scene: Scene, draft: Draft) -> None:
     stable = draft.memory.stable
     rests = scene.memory.candidate is None and draft.memory.candidate is None and scene.memory.stable == stable
     if rests and stable is not None and scene.spec(stable) is not None and scene.environment is not None:
-        known[stable] = _toward(scene, draft, _settled(scene, draft, scene.scale(stable)))
+        known[stable] = _only_one(scene, draft, _toward(scene, draft, _settled(scene, draft, scene.scale(stable))))
     for number, scale in list(known.items()):
         if number not in live:
             del known[number]
@@ -74,18 +74,23 @@ def advance(scene: Scene, draft: Draft) -> None:
 
 def remove(scene: Scene, draft: Draft) -> None:
     """Take slots apart that have been on the list of removals since an earlier pass, and that no route leads to."""
-    there = scene.observed.routes.values()
-    named = [routes.services_of(route.spec) for route in there]
-    answered = all(route.accepted is not None for route in there)  # the gateway has read what is written now
+    named = [routes.services_of(route.spec) for route in scene.observed.routes.values()]
     for scale in scene.memory.scales:
         if scale.release in scene.memory.removing:
             continue
         for index in scale.removing:
             service = names.slot(scene.app, scene.env, scale.release, index)
-            if not answered:
+            if not _is_obeyed(scene, scale.release):
                 draft.wake_in(SOON)
             elif not any(service in services for services in named):
                 upkeep.end_slot(draft, scene.slot(scale.release, index))
+
+
+def _is_obeyed(scene: Scene, number: int) -> bool:
+    """Whether the gateway accepts all routes to a release as they are; else it may still do what was written before."""
+    where = (scene.app, scene.env)
+    mine = {names.weights_route(*where), names.release(*where, number), names.preview_route(*where, number)}
+    return all(route.accepted for name, route in scene.observed.routes.items() if name in mine)
 
 
 def _settled(scene: Scene, draft: Draft, scale: Scale, *, serves: bool = True, joins: bool = True) -> Scale:
@@ -128,8 +133,6 @@ def _toward(scene: Scene, draft: Draft, scale: Scale) -> Scale:
     count, fewer_since = _wanted(scene, draft, scale)
     scale = scale.model_copy(update={"fewer_since": fewer_since})
     staying = [i for i in scale.serving if not _cordoned(scene, number, i)]
-    if limits.is_one_replica(scene.spec(number)):
-        staying.sort(key=lambda index: not scene.slot(number, index).ready)  # never two at once: the one that works
     coming = [i for i in scale.starting if not _cordoned(scene, number, i)]
     lacking = count - len(staying) - len(coming)
     if lacking > 0:
@@ -141,14 +144,27 @@ def _toward(scene: Scene, draft: Draft, scale: Scale) -> Scale:
         return scale  # what leaves first needs somebody to take its place
     surplus = [i for i in scale.serving if i not in keep]
     idle = [i for i in scale.starting if len(keep) >= count]
-    if not surplus and not idle:
+    return _leave(scene, draft, scale, {*surplus, *idle}) if surplus or idle else scale
+
+
+def _only_one(scene: Scene, draft: Draft, scale: Scale) -> Scale:
+    """Never two at once where cookies lead to none: one that works stays, best where nobody is about to empty its node."""
+    number = scale.release
+    if not limits.is_one_replica(scene.spec(number)) or len(scale.serving) <= 1:
         return scale
-    draft.notes.append(f"{scene.env}: r{number}: replicas {_names([*surplus, *idle])} leave")
+    best = min(scale.serving, key=lambda i: (not scene.slot(number, i).ready, _cordoned(scene, number, i)))
+    return _leave(scene, draft, scale, set(scale.serving) - {best})
+
+
+def _leave(scene: Scene, draft: Draft, scale: Scale, going: set[int]) -> Scale:
+    """Replicas get no new visitors; those that never had any are removed."""
+    number, idle = scale.release, going.intersection(scale.starting)
+    draft.notes.append(f"{scene.env}: r{number}: replicas {_names(sorted(going))} leave")
     until = scene.now + timedelta(seconds=seconds(upkeep.drain_policy(scene, number).max))
-    leave = [LeavingSlot(index=i, since=timestamp(scene.now), forced_at=timestamp(until)) for i in surplus]
+    leave = [LeavingSlot(index=i, since=timestamp(scene.now), forced_at=timestamp(until)) for i in sorted(going - idle)]
     return scale.model_copy(
         update={
-            "serving": tuple(i for i in scale.serving if i in keep),
+            "serving": tuple(i for i in scale.serving if i not in going),
             "starting": tuple(i for i in scale.starting if i not in idle),
             "leaving": (*scale.leaving, *leave),
             "removing": tuple(sorted({*scale.removing, *idle})),
@@ -247,6 +263,10 @@ def ask_fronts(scene: Scene, draft: Draft) -> None:
 
 
 def _cordoned(scene: Scene, number: int, index: int) -> bool:
+    """Whether a slot has to be somewhere else. What cannot run twice moves as a release instead."""
+    spec = scene.spec(number)
+    if spec is not None and spec.plan.strategy == "recreate":
+        return False
     pod = scene.slot(number, index).pod
     return pod is not None and pod.node is not None and pod.node in scene.observed.cordoned
 

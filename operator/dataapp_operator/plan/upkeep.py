@@ -6,13 +6,15 @@ Nothing here decides how a release goes on: given the memory of the last pass, i
 stays), pod, Service*, each step only once the one before has been observed: no route ever points at nothing.
 """
 
+from dataapp_operator.api.base import seconds
 from dataapp_operator.api.dataapp import SESSIONLESS, Drain
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.status import SCALE, EnvironmentStatus
-from dataapp_operator.plan import commands, cookies, detours, names, routes, workload
+from dataapp_operator.plan import commands, cookies, detours, names, page, routes, workload
 from dataapp_operator.plan.actions import Delete, Ensure
 from dataapp_operator.plan.facts import ReplicaSetFacts, RouteFacts, SlotFacts
+from dataapp_operator.plan.names import PAGE
 from dataapp_operator.plan.scene import Draft, Scene
 
 POD_GRACE = 30
@@ -32,11 +34,21 @@ def live(memory: EnvironmentStatus) -> set[int]:
     numbers = (
         {d.release for d in memory.draining} | {w.release for w in memory.warm} | {w.release for w in memory.weights}
     )
-    if memory.stable is not None:
+    if memory.stable is not None and (memory.stopped is None or memory.stopped.release != memory.stable):
         numbers.add(memory.stable)
+    if memory.stuck is not None:
+        numbers.add(memory.stuck.release)
+    if _wants_page(memory):
+        numbers.add(PAGE)
     if memory.candidate is not None and memory.phase in _BUILT:
         numbers.add(memory.candidate)
     return numbers - set(memory.removing)
+
+
+def _wants_page(memory: EnvironmentStatus) -> bool:
+    """New visitors have a page instead of the app, or are about to; or will have, should the new release fail."""
+    waits = memory.phase == Phase.PENDING and memory.candidate is not None and bool(memory.weights)
+    return waits or memory.stopped is not None or (memory.intent is not None and memory.intent.switch_to == PAGE)
 
 
 def shares(memory: EnvironmentStatus) -> dict[int, int]:
@@ -49,14 +61,23 @@ def shares(memory: EnvironmentStatus) -> dict[int, int]:
     return {memory.stable: SCALE - intent.weight, intent.switch_to: intent.weight}
 
 
+def next_plan(memory: EnvironmentStatus) -> int:
+    """The number of the next switch: no other one that was decided has it."""
+    decided = [memory.intent, memory.stuck.intent if memory.stuck is not None else None]
+    return max([memory.plan, *(intent.plan for intent in decided if intent is not None)]) + 1
+
+
 def leaving(memory: EnvironmentStatus) -> set[int]:
     """The releases whose browsers get another release on their next page load."""
     numbers = {d.release for d in memory.draining} | {w.release for w in memory.warm}
+    numbers |= {w.release for w in memory.weights}
+    if memory.stuck is not None:
+        numbers.add(memory.stuck.release)
     if memory.weights or memory.intent:
         numbers |= {n for n in (memory.stable,) if n is not None}
     if memory.intent or memory.phase in {Phase.RELEASING, Phase.BAKING}:
         numbers |= {n for n in (memory.candidate,) if n is not None}
-    return numbers - shares(memory).keys()
+    return numbers - shares(memory).keys() - {PAGE}  # which gives no cookie
 
 
 def leaving_slots(memory: EnvironmentStatus) -> list[tuple[int, int]]:
@@ -80,6 +101,9 @@ def ensure(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None) -> None
         return
     _ensure_budget(scene, draft)
     for number in sorted(live(scene.memory)):
+        if number == PAGE:
+            page.ensure(scene, draft)
+            continue
         _ensure_workload(scene, draft, number)
         if cls is not None and all(slot.service is not None for slot in scene.needed(number).values()):
             _ensure_release_routes(scene, draft, number, cls)
@@ -98,8 +122,8 @@ def _ensure_budget(scene: Scene, draft: Draft) -> None:
     )
 
 
-def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None) -> bool:
-    """Keep the weights route as the memory says. True when it already is."""
+def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None, *, only_look: bool = False) -> bool:
+    """Keep the weights route as the memory says. True when it already is. ``only_look``: if it is there, it stays."""
     wanted_shares = shares(scene.memory)
     name = names.weights_route(scene.app, scene.env)
     known = scene.observed.routes.get(name)
@@ -122,7 +146,7 @@ def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None)
         named=[n for n in wanted_shares if len(wanted_shares) > 1 and not (_leads(scene, n) and _asked(scene, n))],
     )
     able = all(_can_take(scene, number) for number in wanted_shares)
-    if scene.memory.intent is not None and not able:
+    if scene.memory.intent is not None and (not able or (only_look and known is not None)):
         # Weight only for a release that can take it: it lost a slot (or its pins) since the switch was decided. Wait.
         return known is not None and known.spec == wanted
     if known is not None and _answers(scene, known.spec) and not _answers(scene, wanted):
@@ -154,6 +178,8 @@ def _receiving(scene: Scene, draft: Draft, number: int, known: RouteFacts | None
 
 def _can_take(scene: Scene, number: int) -> bool:
     """Whether a release can be given new visits: its slots are there, and the cookies they set lead to them."""
+    if number == PAGE:
+        return scene.ready(number)
     able = scene.any_ready(number) if number == scene.memory.stable else scene.ready(number)
     return able and (not _leads(scene, number) or names.release(scene.app, scene.env, number) in scene.observed.routes)
 
@@ -236,8 +262,8 @@ def _asked(scene: Scene, number: int) -> tuple[int, ...]:
     """The slots for whoever asks for a release by its number: some while it is on its way, and others than it serve too.
 
     Sessions stay with the first, without a pin and whatever pin they bring. There are some only where anybody has the time
-    to ask: a release with steps, or one that a person has paused. When all visitors come to it, or when it is taken back,
-    its number means nothing any more.
+    to ask: a release with steps or a hold, or one that a person has paused. When all visitors come to it, or when it is
+    taken back, its number means nothing any more.
     """
     memory, spec, intent = scene.memory, scene.spec(number), scene.memory.intent
     over = memory.phase == Phase.BAKING or (
@@ -245,7 +271,7 @@ def _asked(scene: Scene, number: int) -> tuple[int, ...]:
     )
     if number != memory.candidate or memory.stable is None or over or spec is None:
         return ()
-    if not spec.plan.steps and not commands.paused(scene):
+    if not spec.plan.steps and not seconds(spec.plan.hold) and not commands.paused(scene):
         return ()
     serving = scene.scale(number).serving
     return serving if spec.plan.probe.framework in SESSIONLESS else serving[:1]
@@ -279,7 +305,9 @@ def ensure_route(scene: Scene, draft: Draft, name: str, labels: dict[str, str], 
 def remove(scene: Scene, draft: Draft) -> None:
     """Take apart what has been on the list of removals since an earlier pass."""
     for number in scene.memory.removing:
-        if _remove_one(scene, draft, number):
+        if number == PAGE and page.has_visitors(scene):
+            draft.wake_in(NUDGE_EVERY)
+        elif _remove_one(scene, draft, number):
             draft.update(
                 removing=tuple(n for n in draft.memory.removing if n != number),
                 draining=tuple(d for d in draft.memory.draining if d.release != number),
