@@ -121,6 +121,16 @@ def _outside_trouble(scene: Scene, environment: Environment, gateway: GatewayFac
             Reason.HOST_TAKEN,
             f"the host {scene.host} belongs to {holder} already; the first claim wins. Choose another host",
         )
+    previews = names.preview_hosts(cls, app=scene.app, namespace=scene.observed.namespace, environment=scene.env)
+    holder = scene.observed.host_holders.get(previews)
+    if holder is not None:
+        return (
+            Reason.HOST_TAKEN,
+            (
+                f"releases could not be looked at before they serve: the hosts {previews} belong to {holder} already. Ask the"
+                " platform team to put {namespace} into previewHostTemplate in the EnvironmentClass, or give the app another name"
+            ),
+        )
     return None
 
 

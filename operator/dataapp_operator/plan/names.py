@@ -177,6 +177,11 @@ def preview_host(cls: EnvironmentClassSpec, *, app: str, namespace: str, environ
     return _fill(cls.preview_host_template, app=app, namespace=namespace, environment=environment, release=str(number))
 
 
+def preview_hosts(cls: EnvironmentClassSpec, *, app: str, namespace: str, environment: str) -> str:
+    """The preview hosts of all releases of an environment, with a star for their number."""
+    return _fill(cls.preview_host_template, app=app, namespace=namespace, environment=environment, release="*")
+
+
 def url(cls: EnvironmentClassSpec, of_host: str) -> str:
     """Where people find a host."""
     return _fill(cls.url_template, host=of_host)
