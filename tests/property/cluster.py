@@ -113,6 +113,7 @@ class Pod:
     quiet_since: datetime | None = None
     broken_since: datetime | None = None
     broken_for: float = BLINK
+    mended_at: datetime | None = None
     clinging: bool = False
     """Whoever has it open does not go home."""
     deleting: bool = False

@@ -124,6 +124,7 @@ class Sights(Cluster):
             node=pod.node,
             ready=ready,
             unready_since=None if ready else (pod.broken_since or pod.born),
+            ready_since=max(pod.born + timedelta(seconds=3), pod.mended_at or pod.born) if ready else None,
             app=app,
         )
 

@@ -99,7 +99,7 @@ class World(Sights, Calls, Memory, SlowWork, People):
             elif self.room and not pod.placed:
                 pod.placed, pod.born, pod.quiet_since = True, self.now, self.now
             elif pod.broken_since is not None and (self.now - pod.broken_since).total_seconds() > pod.broken_for:
-                pod.broken_since = None
+                pod.broken_since, pod.mended_at = None, self.now
         self.program()
 
     def program(self) -> None:

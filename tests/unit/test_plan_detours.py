@@ -114,3 +114,20 @@ def test_a_crash_in_the_bake_is_still_the_end_of_a_release(slots: int) -> None:
     world.settle()
     assert world.status.environment("env0").stable == 1
     assert new_visitors(world) == {f"s{i}" for i in range(slots)}
+
+
+def test_it_comes_back_once_a_gateway_can_know_of_it_and_the_operator_wakes_for_that() -> None:
+    """The pod's readiness reaches a gateway by another way than the route; the route is not to be first."""
+    world = released()
+    breaks(world, "s1", for_=10.0)
+    run_for(world, 5)
+    assert new_visitors(world) == {"s0"}
+    while pod(world, "s1").broken_since is not None:
+        world.tick(0.25)
+    world.tick(0.5)
+    world.reconcile()
+    assert new_visitors(world) == {"s0"}
+    assert decide(world.observe()).requeue_after == pytest.approx(1.5)
+    world.tick(1.5)
+    world.reconcile()
+    assert new_visitors(world) == {"s0", "s1"}

@@ -15,6 +15,8 @@ from dataapp_operator.plan.scene import Draft, Scene
 
 PATIENCE = 2
 """Seconds for which a replica may be unready: a process that only starts again is not worth two writes."""
+SETTLING = 2
+"""Seconds for which a replica must be ready before visitors are sent to it: its gateway hears of it by another way."""
 
 
 def away(scene: Scene, draft: Draft, number: int) -> tuple[int, ...]:
@@ -38,14 +40,25 @@ def _has_visitors(scene: Scene, number: int) -> bool:
 
 
 def _is_away(scene: Scene, draft: Draft, number: int, index: int, slot: SlotFacts) -> bool:
-    if slot.service is None or slot.ready:
+    if slot.service is None:
         return False
+    if slot.ready:
+        return _goes_round(scene, number, index) and not has_settled(scene, draft, slot)
     if slot.pod is None or slot.pod.unready_since is None or _goes_round(scene, number, index):
         return True
     until = slot.pod.unready_since + timedelta(seconds=PATIENCE)
     if scene.now >= until:
         return True
     draft.wake_at.append(until)
+    return False
+
+
+def has_settled(scene: Scene, draft: Draft, slot: SlotFacts) -> bool:
+    """Whether a slot has been ready for long enough that a gateway knows of it too, and not only of a route to it."""
+    since = slot.pod.ready_since if slot.pod is not None else None
+    if not slot.ready or since is None or scene.now >= since + timedelta(seconds=SETTLING):
+        return slot.ready
+    draft.wake_at.append(since + timedelta(seconds=SETTLING))
     return False
 
 

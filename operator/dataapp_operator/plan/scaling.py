@@ -13,7 +13,7 @@ from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.dataapp import MAX_SLOTS, Replicas
 from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.status import LeavingSlot, Scale
-from dataapp_operator.plan import health, limits, names, routes, upkeep
+from dataapp_operator.plan import detours, health, limits, names, routes, upkeep
 from dataapp_operator.plan.actions import AskFronts
 from dataapp_operator.plan.health import Outlook
 from dataapp_operator.plan.scene import Draft, Scene
@@ -96,7 +96,9 @@ def _is_obeyed(scene: Scene, number: int) -> bool:
 def _settled(scene: Scene, draft: Draft, scale: Scale, *, serves: bool = True, joins: bool = True) -> Scale:
     """What starts and is ready serves; what leaves and is empty, or whose time is over, is removed; what is gone is gone."""
     number = scale.release
-    ready = tuple(i for i in scale.starting if serves and joins and scene.slot(number, i).ready)
+    ready = tuple(
+        i for i in scale.starting if serves and joins and detours.has_settled(scene, draft, scene.slot(number, i))
+    )
     gone = {i for i in scale.removing if scene.slot(number, i).gone}
     over = tuple(s for s in scale.leaving if _over(scene, number, s))
     given_up = () if serves else scale.starting
