@@ -147,6 +147,25 @@ def test_it_can_be_asked_for_by_its_number_until_all_visitors_come_to_it() -> No
     assert {("Deploying", True), ("Checking", True), ("Baking", False), ("Released", False)} <= seen
 
 
+@pytest.mark.parametrize("how", ["held", "canary"])
+def test_one_that_comes_back_takes_no_time_and_cannot_be_asked_for(how: str) -> None:
+    world = fresh(how=how, warm=1)
+    world.settle()
+    world.push(image("good", 2))
+    while world.status.environment("env0").stable != 2:
+        world.reconcile()
+        world.follow_advice()
+        world.tick(1)
+    world.push(image("good", 1))
+    while world.status.environment("env0").phase != "Checking":
+        world.reconcile()
+        world.tick(1)
+    while world.status.environment("env0").phase == "Checking":
+        assert names.asked_pattern(1) not in str(world.routes["sales-env0-1"][0])
+        world.reconcile()
+        world.tick(1)
+
+
 def test_a_replica_that_goes_while_it_is_held_is_waited_for() -> None:
     world = held()
     world.meddle("evict", max(i for i, pod in enumerate(world.pods.values()) if pod.slot[1] == 2))

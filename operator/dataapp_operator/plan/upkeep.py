@@ -262,7 +262,7 @@ def _asked(scene: Scene, number: int) -> tuple[int, ...]:
     """The slots for whoever asks for a release by its number: some while it is on its way, and others than it serve too.
 
     Sessions stay with the first, without a pin and whatever pin they bring. There are some only where anybody has the time
-    to ask: a release with steps or a hold, or one that a person has paused. When all visitors come to it, or when it is
+    to ask: a new release with steps or a hold, or one that a person has paused. When all visitors come to it, or when it is
     taken back, its number means nothing any more.
     """
     memory, spec, intent = scene.memory, scene.spec(number), scene.memory.intent
@@ -271,7 +271,9 @@ def _asked(scene: Scene, number: int) -> tuple[int, ...]:
     )
     if number != memory.candidate or memory.stable is None or over or spec is None:
         return ()
-    if not spec.plan.steps and not seconds(spec.plan.hold) and not commands.paused(scene):
+    comes_back = number in {d.release for d in memory.draining} | {w.release for w in memory.warm}
+    takes_time = not comes_back and (spec.plan.steps or seconds(spec.plan.hold))
+    if not takes_time and not commands.paused(scene):
         return ()
     serving = scene.scale(number).serving
     return serving if spec.plan.probe.framework in SESSIONLESS else serving[:1]
