@@ -6,7 +6,7 @@ promises that are checked at each call, and the world that moves by itself.
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from dataapp_operator.api.apprelease import AppReleaseSpec, AppReleaseStatus
 from dataapp_operator.api.dataapp import DataAppSpec
@@ -214,6 +214,15 @@ class Cluster:
 
     def _slot_ready(self, key: tuple[str, int, str]) -> bool:
         return any(self._ready(p) for p in self.pods.values() if p.slot == key)
+
+    def _slot_settled(self, key: tuple[str, int, str]) -> bool:
+        """It has been ready for two seconds."""
+        pods = [p for p in self.pods.values() if p.slot == key and self._ready(p)]
+        return any(self._ready_since(p) + timedelta(seconds=2) <= self.now for p in pods)
+
+    @staticmethod
+    def _ready_since(pod: Pod) -> datetime:
+        return max(pod.born + timedelta(seconds=3), pod.mended_at or pod.born)
 
     def _refuses(self, route_spec: dict) -> bool:
         """The gateway does not accept this route, whatever is otherwise said of it: it looks at a cookie."""

@@ -124,7 +124,7 @@ class Sights(Cluster):
             node=pod.node,
             ready=ready,
             unready_since=None if ready else (pod.broken_since or pod.born),
-            ready_since=max(pod.born + timedelta(seconds=3), pod.mended_at or pod.born) if ready else None,
+            ready_since=self._ready_since(pod) if ready else None,
             app=app,
         )
 

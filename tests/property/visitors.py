@@ -155,7 +155,7 @@ class Visitors(NoWayBack, Alone):
                     number, index = re.search(r"=(\d+)\\\.(\d+)", header["value"]).groups()
                     led = [self._slot_of(backend["name"]) for backend in rule["backendRefs"]]
                     own = (led[0][0], int(number), f"s{index}")
-                    round_it = not self._slot_ready(own) and self._slot_ready(led[0]) and led[0][1] == int(number)
+                    round_it = not self._slot_settled(own) and self._slot_ready(led[0]) and led[0][1] == int(number)
                     if led != [own] and not (round_it and len(led) == 1):
                         raise Violation(f"{name} leads whoever has r{number}, slot {index} open to {led}")
 
