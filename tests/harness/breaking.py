@@ -15,9 +15,9 @@ def tell(team: Team, name: str, number: int, order: Order, *, slot: str | None =
     _in_each(team, name, number, f"echo {order} > /tmp/break", slot)
 
 
-def mend(team: Team, name: str, number: int, *, slot: str | None = None) -> None:
-    """Let sessions work again. A process that does not listen any more needs a new start for that: its probes see to it."""
-    _in_each(team, name, number, "rm -f /tmp/break", slot)
+def mend(team: Team, name: str, number: int) -> None:
+    """Let sessions work again."""
+    _in_each(team, name, number, "rm -f /tmp/break")
 
 
 def _in_each(team: Team, name: str, number: int, script: str, slot: str | None = None) -> None:
