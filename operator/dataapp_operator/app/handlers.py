@@ -15,6 +15,40 @@ from dataapp_operator.kube.kinds import Kind
 Json = dict[str, Any]
 
 
+class NoDiffs(kopf.DiffBaseStorage):
+    """Events are all we want; what has changed of an object is nobody's question, and finding out is a copy of each."""
+
+    def build(self, **_: Any) -> Any:
+        """An object has nothing that could have changed."""
+        return {}
+
+    def fetch(self, **_: Any) -> None:
+        """Nothing is known of it from before."""
+
+    def store(self, **_: Any) -> None:
+        """Nothing is kept."""
+
+
+class NoProgress(kopf.ProgressStorage):
+    """Without handlers of changes there is no progress of any."""
+
+    def fetch(self, **_: Any) -> None:
+        """There is none."""
+
+    def store(self, **_: Any) -> None:
+        """None is kept."""
+
+    def purge(self, **_: Any) -> None:
+        """None was kept."""
+
+    def touch(self, **_: Any) -> None:
+        """Nothing on an object changes."""
+
+    def clear(self, *, essence: Any) -> Any:
+        """As it is: nothing of ours is in it."""
+        return essence
+
+
 def registry(kinds: Iterable[Kind], *, on_event: Callable[[str | None, Json], None]) -> kopf.OperatorRegistry:
     """A registry that feeds every event of these kinds to ``on_event(type, object)``."""
     handlers = kopf.OperatorRegistry()
@@ -41,6 +75,8 @@ def settings(kinds: Iterable[Kind]) -> kopf.OperatorSettings:
     out.watching.server_timeout = 300
     out.watching.client_timeout = 310
     out.execution.max_workers = 2
+    out.persistence.diffbase_storage = NoDiffs()
+    out.persistence.progress_storage = NoProgress()
     for kind in kinds:
         wanted = selector(kind)
         if wanted is not None:
