@@ -49,6 +49,21 @@ def busy(world: World, *live: int | None):
     return replace(world.observe(), fronts=fronts)
 
 
+def test_a_replica_stays_while_the_gateway_refuses_the_route_without_it() -> None:
+    """It goes on by the one that it took before, and that one leads there."""
+    world = released()
+    world.resize(1)
+    world.reconcile()
+    world.gateway_accepts = False
+    run(world, 60)
+    assert scale(world).removing == (1,)
+    assert ("env0", 1, "s1") in world.replicasets
+    world.gateway_accepts = True
+    world.program()
+    world.settle()
+    assert ("env0", 1, "s1") not in world.replicasets
+
+
 def test_another_replica_gets_visitors_once_it_is_ready_and_it_is_no_release() -> None:
     world = released(slots=1)
     world.resize(2)

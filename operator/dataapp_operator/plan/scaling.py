@@ -74,9 +74,11 @@ def advance(scene: Scene, draft: Draft) -> None:
 
 def remove(scene: Scene, draft: Draft) -> None:
     """Take slots apart that have been on the list of removals since an earlier pass, and that no route leads to."""
-    routes = scene.observed.routes.values()
+    mine = names.weights_route(scene.app, scene.env)
+    routes = [r for name, r in scene.observed.routes.items() if name == mine or name.startswith(f"{mine}-")]
     named = [_services(route.spec) for route in routes]
-    answered = all(route.accepted is not None for route in routes)  # the gateway has read what is written now
+    # Until the gateway has taken what is written now it goes by what it took before; one that refuses it goes on so.
+    answered = all(route.accepted for route in routes if not names.is_proof_route(scene.app, scene.env, route.name))
     for scale in scene.memory.scales:
         if scale.release in scene.memory.removing:
             continue
