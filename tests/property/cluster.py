@@ -14,7 +14,15 @@ from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.status import DataAppStatus
 from dataapp_operator.plan import routes
 from dataapp_operator.plan.actions import Plan
-from dataapp_operator.plan.facts import CheckFacts, FrontFacts, GatewayAbility, LogFacts, ViewFacts
+from dataapp_operator.plan.facts import (
+    AutoscalerFacts,
+    BudgetFacts,
+    CheckFacts,
+    FrontFacts,
+    GatewayAbility,
+    LogFacts,
+    ViewFacts,
+)
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 CLASS = EnvironmentClassSpec.model_validate(
@@ -54,9 +62,13 @@ def spec(
     warm: int = 0,
     manual: bool = False,
     canary: bool = False,
+    stateless: bool = False,
 ) -> DataAppSpec:
-    """A DataApp of one framework with short times. ``manual``: a person promotes to all environments but the first."""
+    """A DataApp of one framework with short times. ``manual``: a person promotes to all environments but the first;
+    ``stateless``: nothing of a visitor is kept in its process.
+    """
     promotion = {"promotion": {"mode": "manual"}} if manual else {}
+    framework = "fastapi" if stateless else "streamlit"
     policy = {
         "bake": "30s",
         "drain": {"max": "10m", "emptyFor": "20s"},
@@ -67,7 +79,7 @@ def spec(
     return DataAppSpec.model_validate(
         {
             "image": image_name,
-            "app": {"framework": "streamlit", "replicas": {"min": slots}, "probe": {"startup": "30s"}},
+            "app": {"framework": framework, "replicas": {"min": slots}, "probe": {"startup": "30s"}},
             "environments": [
                 {"name": f"env{i}", "release": policy} | (promotion if i else {}) for i in range(environments)
             ],
@@ -103,6 +115,18 @@ class Pod:
     crashed_at: datetime | None = None
     placed: bool = True
     """A node has room for it."""
+    maker: str = ""
+    """The ReplicaSet of a Deployment that has made it."""
+
+
+@dataclass
+class Fleet:
+    """A Deployment, or one of the ReplicaSets that it has made."""
+
+    uid: str
+    slot: tuple[str, int, str]
+    replicas: int
+    asked: int = 0
 
 
 @dataclass
@@ -118,6 +142,10 @@ class Cluster:
     images: dict[tuple[str, int], str] = field(default_factory=dict)
     """What each release was made from, for pods that outlive its record."""
     replicasets: dict[tuple[str, int, str], str] = field(default_factory=dict)
+    deployments: dict[tuple[str, int, str], Fleet] = field(default_factory=dict)
+    sets: dict[str, Fleet] = field(default_factory=dict)
+    """The ReplicaSets of Deployments, by uid."""
+    autoscalers: dict[tuple[str, int, str], AutoscalerFacts] = field(default_factory=dict)
     services: dict[tuple[str, int, str], str] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
     routes: dict[str, tuple[dict, str, datetime]] = field(default_factory=dict)
@@ -167,7 +195,7 @@ class Cluster:
     """What the platform team says about every environment."""
     gone: bool = False
     """The app's own object is deleted."""
-    budgets: dict[str, str] = field(default_factory=dict)
+    budgets: dict[str, BudgetFacts] = field(default_factory=dict)
     cordoned: set[str] = field(default_factory=set)
     """Nodes that take no new pods. Pods go to the first node that does."""
     room: bool = True
@@ -177,6 +205,11 @@ class Cluster:
     def _uid(self) -> str:
         self.serial += 1
         return f"uid-{self.serial}"
+
+    def parts(self) -> list[object]:
+        """Everything that the operator has made, or that was made by what it has made."""
+        made = [*self.replicasets, *self.deployments, *self.sets, *self.autoscalers]
+        return [*self.pods, *made, *self.services, *self.routes]
 
     def _ready(self, pod: Pod) -> bool:
         if kind_of(pod.image) in {"crash", "mute"} or not pod.placed:

@@ -167,3 +167,8 @@ class Steps(Promises):
             slot = (before.name, before.candidate, label)
             if slot not in self.services or not self._slot_ready(slot):
                 raise Violation(f"r{before.candidate} {what} while {label} is away")
+            if slot in self.deployments:
+                begun = record[0].plan.replicas if record else 1
+                working = sum(self._ready(pod) for pod in self.pods.values() if pod.slot == slot)
+                if working < min(begun, max(self.deployments[slot].replicas, 1)):
+                    raise Violation(f"r{before.candidate} {what} with {working} pods, and it began with {begun}")

@@ -12,7 +12,7 @@ from datetime import timedelta
 from dataapp_operator.plan.actions import Plan
 from dataapp_operator.plan.decide import decide
 from tests.property.calls import Calls
-from tests.property.cluster import CLASS, KINDS, START, Pod, Violation, image, kind_of, spec
+from tests.property.cluster import CLASS, KINDS, START, Fleet, Pod, Violation, image, kind_of, spec
 from tests.property.memory import Memory
 from tests.property.people import People
 from tests.property.sights import Sights
@@ -70,7 +70,7 @@ class World(Sights, Calls, Memory, SlowWork, People):
 
     def is_empty(self) -> bool:
         """Nothing that the operator made is left."""
-        return not (self.pods or self.replicasets or self.services or self.routes)
+        return not self.parts()
 
     def writes_of_next_pass(self) -> int:
         return 0 if self.gone else sum(1 for _ in self._calls(decide(self.observe())))
@@ -82,14 +82,8 @@ class World(Sights, Calls, Memory, SlowWork, People):
         self.now += timedelta(seconds=by)
         for key, _ in list(self.replicasets.items()):
             if not any(p.slot == key and p.owned and not p.deleting and not p.over for p in self.pods.values()):
-                self.serial += 1
-                name = f"pod-{self.serial}"
-                img = self.images[key[:2]]
-                node = next((n for n in ("node-a", "node-b", "node-c") if n not in self.cordoned), "node-a")
-                self.pods[name] = Pod(
-                    name=name, uid=self._uid(), slot=key, image=img, born=self.now, quiet_since=self.now, node=node
-                )
-                self.pods[name].placed = self.room
+                self._make_pod(key)
+        self._make_fleets()
         for name, pod in list(self.pods.items()):
             if pod.deleting:
                 del self.pods[name]
@@ -98,6 +92,30 @@ class World(Sights, Calls, Memory, SlowWork, People):
             elif pod.broken_since is not None and (self.now - pod.broken_since).total_seconds() > pod.broken_for:
                 pod.broken_since = None
         self.program()
+
+    def _make_pod(self, key: tuple[str, int, str], *, maker: str = "") -> None:
+        self.serial += 1
+        name, img = f"pod-{self.serial}", self.images[key[:2]]
+        node = next((n for n in ("node-a", "node-b", "node-c") if n not in self.cordoned), "node-a")
+        self.pods[name] = Pod(
+            name=name, uid=self._uid(), slot=key, image=img, born=self.now, quiet_since=self.now, node=node, maker=maker
+        )
+        self.pods[name].placed = self.room
+
+    def _make_fleets(self) -> None:
+        """Each Deployment has a ReplicaSet, and each of those as many pods as it is told; also one that is left alone."""
+        for key, known in self.deployments.items():
+            made = next((s for s in self.sets.values() if s.slot == key), None)
+            if made is None:
+                made = Fleet(uid=self._uid(), slot=key, replicas=known.replicas)
+                self.sets[made.uid] = made
+            made.replicas = known.replicas
+        for uid, made in self.sets.items():
+            own = [p for p in self.pods.values() if p.maker == uid and p.owned and not p.deleting and not p.over]
+            for _ in range(made.replicas - len(own)):
+                self._make_pod(made.slot, maker=uid)
+            for pod in own[made.replicas :]:
+                pod.deleting = True
 
     def program(self) -> None:
         """The gateway does what the routes say, a second after they were written; unless it does not."""
@@ -148,10 +166,11 @@ def fresh(
     warm: int = 0,
     manual: bool = False,
     canary: bool = False,
+    stateless: bool = False,
 ) -> World:
     """A world with one new app."""
-    wanted = spec(image(kind, 1), environments=environments, slots=slots, warm=warm, manual=manual, canary=canary)
-    return World(spec=wanted)
+    shape = {"manual": manual, "canary": canary, "stateless": stateless}
+    return World(spec=spec(image(kind, 1), environments=environments, slots=slots, warm=warm, **shape))
 
 
 def copy_pod(pod: Pod) -> Pod:

@@ -21,6 +21,8 @@ SESSIONLESS: frozenset[str] = frozenset({"fastapi"})
 FRONT_PORTS = (18080, 18081, 18082)
 MAX_APP_NAME = 30
 MAX_SLOTS = 8
+CPU_TARGET = 80
+"""Percent of its CPU at which another copy of an app without sessions is needed, where its author does not say."""
 
 _IMAGE_RULE = {
     "rule": r"self.matches('^[a-zA-Z0-9][a-zA-Z0-9._:/-]*@sha256:[0-9a-f]{64}$')",
@@ -58,8 +60,15 @@ _MAX_RULE = {
     "message": "replicas.max cannot be less than replicas.min",
 }
 _PER_REPLICA_RULE = {
-    "rule": "!has(self.max) || self.max == self.min || has(self.sessionsPerReplica)",
-    "message": "say in replicas.sessionsPerReplica how many sessions one copy carries: nobody else knows when another is needed",
+    "rule": "!has(self.max) || self.max == self.min || has(self.sessionsPerReplica) || has(self.cpu)",
+    "message": "say in replicas.sessionsPerReplica how many sessions one copy carries: nobody else knows when another is"
+    " needed. Of an app without sessions (FastAPI), say in replicas.cpu at how many percent of its CPU another is needed",
+}
+_CPU_RULE = {
+    "rule": "!has(self.app) || !has(self.app.framework) || !has(self.app.replicas) || !has(self.app.replicas.cpu)"
+    f" || (self.app.framework in {sorted(SESSIONLESS)} && !has(self.app.sessions))",
+    "message": "replicas.cpu is for apps that keep no sessions: of this one, say in replicas.sessionsPerReplica how many"
+    " sessions one copy carries",
 }
 _HOST_RULE = {
     "rule": r"self.matches(r'^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')",
@@ -175,6 +184,13 @@ class Replicas(Model):
         description="How many sessions one copy carries. Who comes when all are full gets a page that says so and tries again"
         " by itself; with max, another copy is started before that.",
     )
+    cpu: int | None = Field(
+        default=None,
+        ge=10,
+        le=100,
+        description="Of an app without sessions: with max, copies are added when they use more than so many percent of the CPU"
+        f" that they ask for, and taken away when they use less; {CPU_TARGET} where nothing is said.",
+    )
 
     model_config = Model.model_config | {"json_schema_extra": _cel(_MAX_RULE, _PER_REPLICA_RULE)}
 
@@ -217,6 +233,11 @@ class AppSpec(Model):
     resources: Resources = Resources()
     replicas: Replicas = Replicas()
     probe: Probe = Probe()
+    sessions: Literal["inProcess"] | None = Field(
+        default=None,
+        description="inProcess: an API that keeps something of a visitor in its process (a websocket's state, a login in memory)"
+        " has replicas of their own, and a visitor stays with one. Streamlit and Shiny are like that without saying so.",
+    )
     embed: bool = Field(
         default=False,
         description="Shown inside pages of other sites: the cookie that keeps a visitor with a replica is sent there, too. Needs"
@@ -227,6 +248,11 @@ class AppSpec(Model):
     def listens_on(self) -> int:
         """The port the app listens on. Its framework must be known."""
         return self.port or DEFAULT_PORTS[self.framework or ""]
+
+    @property
+    def sessionless(self) -> bool:
+        """Nothing of a visitor is kept in the process, so that any copy may answer any request."""
+        return self.framework in SESSIONLESS and self.sessions is None
 
 
 class AppOverride(Model):
@@ -455,7 +481,9 @@ class DataAppSpec(Model):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
 
-    model_config = Model.model_config | {"json_schema_extra": _cel(_IMAGE_OR_CODE_RULE, _IMAGE_FRAMEWORK_RULE)}
+    model_config = Model.model_config | {
+        "json_schema_extra": _cel(_IMAGE_OR_CODE_RULE, _IMAGE_FRAMEWORK_RULE, _CPU_RULE)
+    }
 
     @property
     def options(self) -> BuildOptions:

@@ -4,7 +4,7 @@ from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.base import seconds
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Artefact
-from dataapp_operator.plan import abilities, cookies, desired, endings, limits, promotion, scaling
+from dataapp_operator.plan import abilities, cookies, desired, endings, fleet_upkeep, limits, promotion, scaling
 from dataapp_operator.plan.actions import CreateRelease
 from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene
 from dataapp_operator.plan.wishes import Wish, wish_for
@@ -79,6 +79,7 @@ def way_back(scene: Scene, content: tuple[str, str]) -> int | None:
         and limits.fits(scene, scene.spec(n))
         and scene.ready(n)
         and scene.on_cordoned_node(n) is None
+        and fleet_upkeep.carries(scene, n)
     )
     return max(fitting, default=None)
 
@@ -95,11 +96,11 @@ def once_more(scene: Scene, draft: Draft, spec: AppReleaseSpec, cause: str) -> b
     """Begin what another release was, as a new one; False: something must go first, and it is told what."""
     if _in_the_way(scene, draft, desired.content(spec)):
         return False
-    slots = _serving(scene) or spec.plan.slots
+    many = _serving(scene) or spec.plan.replicas or spec.plan.slots
     if spec.limited is not None:  # its Gateway may do everything by now
-        slots = max(slots, scaling.replicas(scene).min)
+        many = max(many, scaling.replicas(scene).min)
     cookie = cookies.kind(scene, embed=spec.plan.cookie == "embedded")
-    plan = spec.plan.model_copy(update={"slots": slots, "cookie": cookie, "pins": True})
+    plan = spec.plan.model_copy(update={**desired.sized(spec.plan, many), "cookie": cookie, "pins": True})
     again = spec.model_copy(update={"cause": cause, "limited": None, "plan": plan})
     made = (known for n, known in _made(scene).items() if limits.same(known, _numbered(again, n)))
     _begin(scene, draft, next(made, None) or limits.limit(scene, _numbered(again, draft.last_number + 1)))
@@ -183,7 +184,7 @@ def _begin(scene: Scene, draft: Draft, spec: AppReleaseSpec) -> None:
 def _serving(scene: Scene) -> int | None:
     """With how many replicas the stable release serves: its successor has to carry as much."""
     stable = scene.memory.stable
-    return None if stable is None else len(scene.scale(stable).serving)
+    return None if stable is None else scene.replicas(stable)
 
 
 def _spec_for(scene: Scene, wish: Wish, *, last_number: int) -> AppReleaseSpec:
@@ -206,7 +207,15 @@ def _wanted(scene: Scene, wish: Wish, number: int) -> AppReleaseSpec:
     """What a release of a wish would be here and now, under this number."""
     assert scene.environment is not None  # noqa: S101 - the caller looked
     cookie = cookies.kind(scene, embed=wish.here(scene.environment).embed)
-    return desired.release_spec(scene.app, wish, scene.environment, number=number, slots=_serving(scene), cookie=cookie)
+    return desired.release_spec(
+        scene.app,
+        wish,
+        scene.environment,
+        number=number,
+        serving=_serving(scene),
+        scaled=fleet_upkeep.scaled(scene),
+        cookie=cookie,
+    )
 
 
 def _ended(scene: Scene, number: int) -> bool:

@@ -6,7 +6,6 @@ Where weights are not kept, there are no steps.
 """
 
 from dataapp_operator.api.apprelease import AppReleaseSpec
-from dataapp_operator.api.dataapp import SESSIONLESS
 from dataapp_operator.plan.abilities import LONGEST, named, of
 from dataapp_operator.plan.scene import Scene
 
@@ -20,7 +19,7 @@ def limit(scene: Scene, spec: AppReleaseSpec) -> AppReleaseSpec:
     if ability.pins is False:
         told = f"{named(cls)} does not keep a visitor with a replica ({ability.words[:LONGEST]})"
         plan: dict[str, object] = {"pins": False}
-        if spec.plan.probe.framework in SESSIONLESS:
+        if spec.sessionless:
             told += ": any replica may answer any request, and either release while one takes over from another"
         else:
             plan |= {"slots": 1, **at_once}
@@ -41,17 +40,18 @@ def limit(scene: Scene, spec: AppReleaseSpec) -> AppReleaseSpec:
 def same(known: AppReleaseSpec, wanted: AppReleaseSpec) -> bool:
     """Whether a record is of what is wanted, as it is wanted or as its Gateway could carry it out when it was made.
 
-    The number of replicas may have changed since.
+    The number of replicas may have changed since, and what they are: an operator before this one made slots of everything.
     """
     if known.limited is not None:
         return known.model_copy(update={"plan": wanted.plan, "limited": wanted.limited}) == wanted
-    plan = known.plan.model_copy(update={"slots": wanted.plan.slots})
+    now = wanted.plan
+    plan = known.plan.model_copy(update={"slots": now.slots, "workload": now.workload, "replicas": now.replicas})
     return known.model_copy(update={"plan": plan}) == wanted
 
 
 def is_one_replica(spec: AppReleaseSpec | None) -> bool:
     """Whether a release has one replica, however many are asked for: its cookies would lead to none of them."""
-    return spec is not None and not spec.plan.pins and spec.plan.probe.framework not in SESSIONLESS
+    return spec is not None and not spec.plan.pins and not spec.sessionless
 
 
 def fits(scene: Scene, spec: AppReleaseSpec | None) -> bool:

@@ -13,7 +13,7 @@ from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.dataapp import MAX_SLOTS, Replicas
 from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.status import LeavingSlot, Scale
-from dataapp_operator.plan import health, limits, names, upkeep
+from dataapp_operator.plan import fleet_upkeep, health, limits, names, upkeep
 from dataapp_operator.plan.actions import AskFronts
 from dataapp_operator.plan.health import Outlook
 from dataapp_operator.plan.scene import Draft, Scene
@@ -34,13 +34,16 @@ LOOK = 10
 
 def replicas(scene: Scene) -> Replicas:
     """How many the author wants here: what the manifest says now, whatever release it is."""
-    assert scene.environment is not None  # noqa: S101 - the caller looked
-    return scene.environment.app.replicas or scene.observed.spec.app.replicas
+    assert scene.asked is not None  # noqa: S101 - the caller looked
+    return scene.asked
 
 
 def watches(scene: Scene) -> bool:
     """Whether open sessions decide how many there are: then the fronts are asked all the time."""
-    return scene.environment is not None and replicas(scene).most > replicas(scene).min
+    stable = scene.memory.stable
+    if scene.environment is None or (stable is not None and scene.is_fleet(stable)):
+        return False
+    return replicas(scene).most > replicas(scene).min
 
 
 def advance(scene: Scene, draft: Draft) -> None:
@@ -50,7 +53,10 @@ def advance(scene: Scene, draft: Draft) -> None:
     stable = draft.memory.stable
     rests = scene.memory.candidate is None and draft.memory.candidate is None and scene.memory.stable == stable
     if rests and stable is not None and scene.spec(stable) is not None and scene.environment is not None:
-        known[stable] = _toward(scene, draft, _settled(scene, draft, scene.scale(stable)))
+        if scene.is_fleet(stable):
+            fleet_upkeep.rescale(scene, draft, stable)
+        else:
+            known[stable] = _toward(scene, draft, _settled(scene, draft, scene.scale(stable)))
     for number, scale in list(known.items()):
         if number not in live:
             del known[number]

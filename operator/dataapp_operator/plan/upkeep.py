@@ -6,13 +6,13 @@ Nothing here decides how a release goes on: given the memory of the last pass, i
 stays), pod, Service*, each step only once the one before has been observed: no route ever points at nothing.
 """
 
-from dataapp_operator.api.dataapp import SESSIONLESS, Drain
+from dataapp_operator.api.dataapp import Drain
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.status import SCALE, EnvironmentStatus
-from dataapp_operator.plan import commands, cookies, names, routes, workload
+from dataapp_operator.plan import commands, cookies, fleet_upkeep, names, routes, workload
 from dataapp_operator.plan.actions import Delete, Ensure
-from dataapp_operator.plan.facts import ReplicaSetFacts, RouteFacts, SlotFacts
+from dataapp_operator.plan.facts import DeploymentFacts, ReplicaSetFacts, RouteFacts, SlotFacts
 from dataapp_operator.plan.scene import Draft, Scene
 
 POD_GRACE = 30
@@ -86,16 +86,19 @@ def ensure(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None) -> None
 
 
 def _ensure_budget(scene: Scene, draft: Draft) -> None:
-    """No pod that works is evicted by others: on a node that is to be emptied, sessions end before their pod does."""
-    name = names.budget(scene.app, scene.env)
-    if name in scene.observed.budgets or not live(scene.memory):
+    """No pod that works is evicted by others: on a node that is to be emptied, sessions end before their pod does.
+
+    Pods without sessions may be evicted, one at a time.
+    """
+    numbers = live(scene.memory)
+    known, may_go = scene.observed.budgets.get(names.budget(scene.app, scene.env)), fleet_upkeep.may_go(scene, numbers)
+    if not numbers or (known is not None and known.may_go == may_go):
         return
-    owned_by = workload.owner(scene.app, scene.observed.uid)
-    draft.actions.append(
-        Ensure(
-            workload.budget(app=scene.app, environment=scene.env, namespace=scene.observed.namespace, owned_by=owned_by)
-        )
+    namespace, owned_by = scene.observed.namespace, workload.owner(scene.app, scene.observed.uid)
+    budget = workload.budget(
+        app=scene.app, environment=scene.env, namespace=namespace, owned_by=owned_by, may_go=may_go
     )
+    draft.actions.append(Ensure(budget))
 
 
 def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None) -> bool:
@@ -167,6 +170,9 @@ def _ensure_workload(scene: Scene, draft: Draft, number: int) -> None:
     spec = scene.spec(number)
     if spec is None:
         return  # its record was deleted by somebody: what runs goes on, what is missing cannot be rebuilt
+    if scene.is_fleet(number):
+        fleet_upkeep.ensure(scene, draft, spec, nudge=_nudge(scene, draft, scene.slot(number, 0).deployment))
+        return
     owned_by = workload.owner(scene.app, scene.observed.uid)
     scale = scene.scale(number)
     for index in (*scale.serving, *scale.starting):  # what leaves is not made again
@@ -191,8 +197,8 @@ def _ensure_workload(scene: Scene, draft: Draft, number: int) -> None:
             )
 
 
-def _nudge(scene: Scene, draft: Draft, known: ReplicaSetFacts | None) -> str:
-    """The annotation a ReplicaSet should have: a new one every little while as long as its pod is refused.
+def _nudge(scene: Scene, draft: Draft, known: ReplicaSetFacts | DeploymentFacts | None) -> str:
+    """The annotation that who makes pods should have: a new one every little while as long as its pod is refused.
 
     Its controller waits twice as long after every refusal, up to 17 minutes, and does not notice a raised quota.
     """
@@ -244,7 +250,7 @@ def _asked(scene: Scene, number: int) -> tuple[int, ...]:
     if not spec.plan.steps and not commands.paused(scene):
         return ()
     serving = scene.scale(number).serving
-    return serving if spec.plan.probe.framework in SESSIONLESS else serving[:1]
+    return serving if spec.sessionless else serving[:1]
 
 
 def preview_host(scene: Scene, number: int, cls: EnvironmentClassSpec) -> str:
@@ -309,6 +315,8 @@ def _remove_one(scene: Scene, draft: Draft, number: int) -> bool:
 
 def end_slot(draft: Draft, slot: SlotFacts) -> None:
     """One step of taking a slot apart to which no route leads any more."""
+    if fleet_upkeep.end(draft, slot):
+        return
     if slot.replicaset is not None:
         if not slot.replicaset.deleting:
             draft.actions.append(
