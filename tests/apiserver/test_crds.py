@@ -75,6 +75,12 @@ APP_REFUSALS = {
         "spec",
         "replicas.cpu is for apps that keep no sessions",
     ),
+    "more copies for two reasons": (
+        "app",
+        {"framework": "fastapi", "replicas": {"min": 1, "max": 2, "cpu": 70, "sessionsPerReplica": 3}},
+        "spec.app.replicas",
+        "say either replicas.cpu or replicas.sessionsPerReplica",
+    ),
     "more copies for no reason": (
         "app",
         {"framework": "fastapi", "replicas": {"min": 1, "max": 2}},

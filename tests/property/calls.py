@@ -113,7 +113,7 @@ class Calls(Visitors, Departures):
         own = next(e.app.replicas or self.spec.app.replicas for e in self.spec.environments if e.name == key[0])
         if known.asked == own.min and key not in self.autoscalers:
             raise Violation(f"r{key[1]} of {key[0]} is scaled, and its author has said nothing new")
-        if own.most > own.min or memory.stable != key[1] or memory.candidate is not None:
+        if own.by_cpu or memory.stable != key[1] or memory.candidate is not None:
             raise Violation(f"r{key[1]} of {key[0]} is scaled by us, and that is somebody else's business now")
         known.replicas = known.asked = m["spec"]["replicas"]
 

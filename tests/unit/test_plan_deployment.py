@@ -86,10 +86,11 @@ def test_an_autoscaler_keeps_what_it_has_while_visitors_may_come_back() -> None:
     [
         (None, Replicas(min=2), True),
         (None, Replicas(min=2, max=2), True),
-        (None, Replicas(min=2, max=6), False),
-        ((2, 6, 80), Replicas(min=2, max=6), True),
+        (None, Replicas(min=2, max=6, cpu=80), False),
+        (None, Replicas(min=2, max=6, sessions_per_replica=9), True),
+        ((2, 6, 80), Replicas(min=2, max=6, cpu=80), True),
         ((2, 6, 80), Replicas(min=2, max=6, cpu=70), False),
-        ((2, 6, 80), Replicas(min=3, max=6), False),
+        ((2, 6, 80), Replicas(min=3, max=6, cpu=80), False),
         ((2, 6, 80), Replicas(min=2), False),
     ],
 )

@@ -294,6 +294,41 @@ def test_an_api_that_keeps_sessions_has_slots() -> None:
     assert not frozen(world).sessionless
 
 
+def test_an_api_of_which_places_are_counted_has_slots_and_is_scaled_by_them() -> None:
+    world = fresh(stateless=True)
+    world.spec = world.spec.model_validate(
+        {
+            **world.spec.wire(),
+            "app": {**world.spec.app.wire(), "replicas": {"min": 1, "max": 4, "sessionsPerReplica": 3}},
+        }
+    )
+    world.settle()
+    assert (len(world.replicasets), len(world.deployments)) == (1, 0)
+    for _ in range(3):
+        world.open_session()
+    for _ in range(10):
+        world.reconcile()
+        world.tick(1)
+    assert len(world.replicasets) == 2
+
+
+def test_the_cpu_says_nothing_yet_of_slots_that_an_earlier_operator_made() -> None:
+    world = fresh(stateless=True)
+    while not world.releases:
+        world.reconcile()
+    spec, status, uid = world.releases["env0", 1]
+    old = spec.plan.model_copy(update={"workload": "slots", "slots": 2, "replicas": None})
+    world.releases["env0", 1] = (spec.model_copy(update={"plan": old}), status, uid)
+    world.settle()
+    world.resize(2, 4)
+    world.settle()
+    assert "holds from the next release on" in condition(decide(world.observe()), "Stalled").message
+    world.push(image("good", 2))
+    world.settle()
+    assert condition(decide(world.observe()), "Stalled") is None
+    assert len(world.autoscalers) == 1
+
+
 def test_the_cpu_says_nothing_of_an_app_that_turned_out_to_keep_sessions() -> None:
     world = fresh()
     own = world.spec.app.replicas.model_copy(update={"max": 4, "cpu": 70})

@@ -21,6 +21,7 @@ from dataapp_operator.api.dataapp import (
     KeepWarm,
     Resources,
     Rollback,
+    Workload,
 )
 
 IMMUTABLE_RULE = {"rule": "self == oldSelf", "message": "a release is a record: its spec never changes"}
@@ -45,7 +46,7 @@ class ReleasePlan(Model):
     steps: tuple[CanaryStep, ...] = Field(
         default=(), max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
-    workload: Literal["slots", "deployment"] = Field(
+    workload: Workload = Field(
         default="slots",
         description="slots: each replica is a pod of its own with a Service of its own, and a visitor stays with one;"
         " deployment: one Deployment and one Service, any pod of which may answer any request.",

@@ -15,14 +15,14 @@ from dataapp_operator.api.code import MAX_INCLUDES, GitRef, LocalName, path_fiel
 
 Framework = Literal["streamlit", "shiny-r", "shiny-python", "fastapi"]
 
+Workload = Literal["slots", "deployment"]
+
 DEFAULT_PORTS: dict[str, int] = {"streamlit": 8501, "shiny-r": 3838, "shiny-python": 8000, "fastapi": 8000}
 SESSIONLESS: frozenset[str] = frozenset({"fastapi"})
 """Frameworks whose apps keep nothing of a visitor in their process: any replica may answer any request."""
 FRONT_PORTS = (18080, 18081, 18082)
 MAX_APP_NAME = 30
 MAX_SLOTS = 8
-CPU_TARGET = 80
-"""Percent of its CPU at which another copy of an app without sessions is needed, where its author does not say."""
 
 _IMAGE_RULE = {
     "rule": r"self.matches('^[a-zA-Z0-9][a-zA-Z0-9._:/-]*@sha256:[0-9a-f]{64}$')",
@@ -63,6 +63,10 @@ _PER_REPLICA_RULE = {
     "rule": "!has(self.max) || self.max == self.min || has(self.sessionsPerReplica) || has(self.cpu)",
     "message": "say in replicas.sessionsPerReplica how many sessions one copy carries: nobody else knows when another is"
     " needed. Of an app without sessions (FastAPI), say in replicas.cpu at how many percent of its CPU another is needed",
+}
+_EITHER_RULE = {
+    "rule": "!has(self.cpu) || !has(self.sessionsPerReplica)",
+    "message": "say either replicas.cpu or replicas.sessionsPerReplica: by which of them copies are added",
 }
 _CPU_RULE = {
     "rule": "!has(self.app) || !has(self.app.framework) || !has(self.app.replicas) || !has(self.app.replicas.cpu)"
@@ -182,22 +186,27 @@ class Replicas(Model):
         ge=1,
         le=1000,
         description="How many sessions one copy carries. Who comes when all are full gets a page that says so and tries again"
-        " by itself; with max, another copy is started before that.",
+        " by itself; with max, another copy is started before that. (An API of which this is said has replicas one by one.)",
     )
     cpu: int | None = Field(
         default=None,
         ge=10,
         le=100,
-        description="Of an app without sessions: with max, copies are added when they use more than so many percent of the CPU"
-        f" that they ask for, and taken away when they use less; {CPU_TARGET} where nothing is said.",
+        description="Of an app without sessions: copies are added, up to max, when they use more than so many percent of the CPU"
+        " that they ask for, and taken away when less would do. 80, say.",
     )
 
-    model_config = Model.model_config | {"json_schema_extra": _cel(_MAX_RULE, _PER_REPLICA_RULE)}
+    model_config = Model.model_config | {"json_schema_extra": _cel(_MAX_RULE, _PER_REPLICA_RULE, _EITHER_RULE)}
 
     @property
     def most(self) -> int:
         """The largest number of copies."""
         return max(self.max or self.min, self.min)
+
+    @property
+    def by_cpu(self) -> bool:
+        """Whether copies come and go by the CPU that they use."""
+        return self.cpu is not None and self.most > self.min
 
 
 class Probe(Model):
@@ -253,6 +262,12 @@ class AppSpec(Model):
     def sessionless(self) -> bool:
         """Nothing of a visitor is kept in the process, so that any copy may answer any request."""
         return self.framework in SESSIONLESS and self.sessions is None
+
+    @property
+    def workload(self) -> Workload:
+        """What its copies are. Whoever counts what is open on a single one of them wants them one by one."""
+        counted = self.replicas.sessions_per_replica is not None
+        return "deployment" if self.sessionless and not counted else "slots"
 
 
 class AppOverride(Model):

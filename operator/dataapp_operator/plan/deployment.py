@@ -10,7 +10,7 @@ from typing import Any
 
 from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.base import seconds
-from dataapp_operator.api.dataapp import CPU_TARGET, Replicas
+from dataapp_operator.api.dataapp import Replicas
 from dataapp_operator.plan import names, workload
 from dataapp_operator.plan.facts import AutoscalerFacts, DeploymentFacts
 
@@ -66,7 +66,7 @@ def autoscaler(spec: AppReleaseSpec, own: Replicas, *, namespace: str, owned_by:
     It takes nothing away while a successor is on its way: visitors may all come back.
     """
     about = workload.metadata(spec, index=SLOT, namespace=namespace, owned_by=owned_by)
-    target = {"type": "Utilization", "averageUtilization": own.cpu or CPU_TARGET}
+    target = {"type": "Utilization", "averageUtilization": own.cpu}
     way = seconds(spec.plan.bake) + sum(seconds(step.hold) for step in spec.plan.steps)
     window = min(way + APART, LONGEST)
     return {
@@ -90,6 +90,6 @@ def autoscaler(spec: AppReleaseSpec, own: Replicas, *, namespace: str, owned_by:
 
 def fits(known: AutoscalerFacts | None, own: Replicas) -> bool:
     """Whether there is an autoscaler exactly where the author wants one, and as they want it."""
-    if known is None or own.most == own.min:
-        return known is None and own.most == own.min
-    return (known.least, known.most, known.cpu) == (own.min, own.most, own.cpu or CPU_TARGET)
+    if known is None or not own.by_cpu:
+        return known is None and not own.by_cpu
+    return (known.least, known.most, known.cpu) == (own.min, own.most, own.cpu)

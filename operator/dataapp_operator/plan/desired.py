@@ -68,7 +68,7 @@ def release_spec(
     here = wish.here(environment)
     assert here.framework is not None  # noqa: S101 - the API asks for it beside an image, and reading code finds it
     size: dict[str, Any] = {"slots": min(max(serving or 0, here.replicas.min), here.replicas.most)}
-    if here.sessionless:
+    if here.workload == "deployment":
         most = MOST_REPLICAS if here.replicas.max is None else here.replicas.most
         size = {"workload": "deployment", "slots": 1, "replicas": max(size["slots"], min(scaled, most))}
     return AppReleaseSpec(

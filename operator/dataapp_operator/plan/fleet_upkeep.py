@@ -2,7 +2,7 @@
 
 How many there are is written in two moments only: when the Deployment is made, and when the author changes the number in
 the manifest. Between those it belongs to whoever scales it: a person, or the autoscaler that is kept here where the author
-gives a ``max``. A successor begins with as many as serve, so that it need not be scaled while visitors come to it.
+says so. A successor begins with as many as serve, so that it need not be scaled while visitors come to it.
 """
 
 from dataapp_operator.api.apprelease import AppReleaseSpec
@@ -14,6 +14,11 @@ from dataapp_operator.plan.scene import Draft, Scene
 
 NUDGE, SIZE = "nudge", "size"
 """The parts of a Deployment that are written by themselves."""
+_KEEPS = (
+    "replicas.cpu is for apps that keep no sessions, and this one keeps them: a busy replica may have no visitor, and an idle"
+    " one many. Say in replicas.sessionsPerReplica how many sessions one copy carries, and leave cpu out"
+)
+_EARLIER = "replicas.cpu holds from the next release on: r{number} was made of single replicas, which nobody scales by their CPU"
 
 
 def ensure(scene: Scene, draft: Draft, spec: AppReleaseSpec, *, nudge: str) -> None:
@@ -40,7 +45,7 @@ def ensure(scene: Scene, draft: Draft, spec: AppReleaseSpec, *, nudge: str) -> N
         draft.actions.append(Ensure(deployment.nudge(known, namespace=namespace, value=nudge), part=NUDGE))
     if scene.asked is None or deployment.fits(slot.autoscaler, scene.asked):
         return
-    if scene.asked.most > scene.asked.min:
+    if scene.asked.by_cpu:
         draft.actions.append(Ensure(deployment.autoscaler(spec, scene.asked, namespace=namespace, owned_by=owned_by)))
     elif spec.number not in {scene.memory.stable, scene.memory.candidate}:
         _delete(draft, "HorizontalPodAutoscaler", slot.autoscaler)
@@ -59,7 +64,7 @@ def _asked(scene: Scene, spec: AppReleaseSpec) -> int:
 def rescale(scene: Scene, draft: Draft, number: int) -> None:
     """Write the author's number where it is a new one, and where an autoscaler had its place until now."""
     slot, own = scene.slot(number, deployment.SLOT), scene.asked
-    if slot.deployment is None or slot.deployment.deleting or own is None or own.most > own.min:
+    if slot.deployment is None or slot.deployment.deleting or own is None or own.by_cpu:
         return
     if slot.autoscaler is None and slot.deployment.asked == own.min:
         return
@@ -121,17 +126,13 @@ def _delete(draft: Draft, kind: str, known: ObjectFacts | None) -> None:
 
 
 def complain(scene: Scene, draft: Draft) -> None:
-    """``replicas.cpu`` of an app that turned out to keep sessions says nothing; its author is told so, at rest."""
+    """``replicas.cpu`` says nothing of slots (of an app that turned out to keep sessions); its author is told so, at rest."""
     number, own = draft.memory.stable, scene.asked
     spec = None if number is None else scene.spec(number)
-    if own is None or own.cpu is None or spec is None or spec.sessionless:
+    if own is None or own.cpu is None or number is None or spec is None or scene.is_fleet(number):
         return
     if draft.memory.candidate is not None or draft.memory.waiting_for is not None:
         return  # there is something of more interest
     if scene.memory.waiting_for is not None and scene.memory.waiting_for.reason == Reason.NO_CPU_SCALING:
         draft.update(waiting_for=scene.memory.waiting_for)  # it has been waited for since then
-    draft.stall(
-        Reason.NO_CPU_SCALING,
-        "replicas.cpu is for apps that keep no sessions, and this one keeps them: a busy replica may have no visitor, and an"
-        " idle one many. Say in replicas.sessionsPerReplica how many sessions one copy carries, and leave cpu out",
-    )
+    draft.stall(Reason.NO_CPU_SCALING, _EARLIER.format(number=number) if spec.sessionless else _KEEPS)
