@@ -225,6 +225,8 @@ def test_a_pod_that_the_cluster_refuses_is_tried_again_by_one_annotation() -> No
     assert set(nudge.manifest) == {"apiVersion", "kind", "metadata"}
     assert nudge.manifest["metadata"]["uid"] == known.deployment.uid
     assert condition(plan, "Ready").reason == "Unavailable"
+    scaled = replace(known, deployment=replace(refused.deployment, replicas=9))
+    assert decide(with_slot(world.observe(), 1, "s0", scaled)).actions == (), "there are enough: nobody is in a hurry"
 
 
 def test_a_deployment_that_somebody_deletes_is_made_again_and_then_has_its_authors_number() -> None:

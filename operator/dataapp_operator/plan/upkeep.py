@@ -171,7 +171,12 @@ def _ensure_workload(scene: Scene, draft: Draft, number: int) -> None:
     if spec is None:
         return  # its record was deleted by somebody: what runs goes on, what is missing cannot be rebuilt
     if scene.is_fleet(number):
-        fleet_upkeep.ensure(scene, draft, spec, nudge=_nudge(scene, draft, scene.slot(number, 0).deployment))
+        known = scene.slot(number, 0).deployment
+        enough = known is not None and scene.ready(
+            number
+        )  # an autoscaler that wants more than the quota may go on wanting
+        nudge = known.nudge if known is not None and enough else _nudge(scene, draft, known)
+        fleet_upkeep.ensure(scene, draft, spec, nudge=nudge)
         return
     owned_by = workload.owner(scene.app, scene.observed.uid)
     scale = scene.scale(number)
