@@ -23,6 +23,7 @@ def release(team: Team, app: Json | None = None, **options: Any) -> None:
     """Commit it as an app that keeps no sessions."""
     manifest = team.manifest("app", IMAGE, app=app, **options)
     manifest["spec"]["app"].pop("sessions", None)
+    manifest["spec"]["app"]["resources"]["memory"] = "192Mi"  # there are up to six of them at a time
     team.kube.apply(manifest)
 
 

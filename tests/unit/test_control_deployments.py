@@ -7,9 +7,12 @@ import pytest
 
 from dataapp_operator.api.status import DataAppStatus, EnvironmentStatus
 from dataapp_operator.control import parse
+from dataapp_operator.control.apply import Applier
 from dataapp_operator.control.slim import SLIM
 from dataapp_operator.kube.errors import AlreadyExists
 from dataapp_operator.kube.kinds import AUTOSCALER, BUDGET, DEPLOYMENT, REPLICASET
+from dataapp_operator.plan import deployment
+from dataapp_operator.plan.actions import Ensure
 from dataapp_operator.plan.facts import DeploymentFacts
 from tests.unit.control_rig import APP, Control, dataapp
 
@@ -155,6 +158,20 @@ async def test_one_that_vanishes_before_it_can_be_adopted_is_no_error_of_ours() 
     control.cluster.fault = lambda *_: None
     await settled(control)
     assert (DEPLOYMENT, "team", NAME) in control.cluster.objects
+
+
+@pytest.mark.asyncio
+async def test_its_size_is_written_as_a_part_of_its_own() -> None:
+    control = Control(dataapp(spec=API))
+    there = part("Deployment", owner="uid-sales", spec={"replicas": 4, "template": {"spec": {}}})
+    control.add(there)
+    known = parse.deployment(control.store.get(DEPLOYMENT, "team", NAME))
+    applier = Applier(control.cluster, control.store, on_change=lambda _: None)
+    await applier.act("team", Ensure(deployment.size(known, namespace="team", replicas=2), part="size"))
+    assert (control.cluster.calls, control.cluster.parts) == ([f"apply Deployment {NAME}"], ["size"])
+    assert control.cluster.objects[DEPLOYMENT, "team", NAME]["spec"] == {"replicas": 2, "template": {"spec": {}}}
+    read = parse.deployment(control.store.get(DEPLOYMENT, "team", NAME))
+    assert (read.replicas, read.asked) == (2, 2), "the next pass sees it"
 
 
 def with_parts(*parts: Json, removing: tuple[int, ...] = ()) -> Control:
