@@ -175,6 +175,8 @@ class Cluster:
     deleted_routes: dict[str, dict] = field(default_factory=dict)
     """Routes that somebody deleted by hand, as they were."""
     exposed: set[tuple[str, int]] = field(default_factory=set)
+    answering: set[tuple[str, int]] = field(default_factory=set)
+    """The releases that answered as the operator last looked: what it mends in the same pass did not yet."""
     promote: str = ""
     """The annotation by which a person promotes."""
     floors: dict[str, str] = field(default_factory=dict)

@@ -61,9 +61,7 @@ class Steps(Promises):
             return
         if intent.weight is None and not self.weighs:
             return
-        if intent.weight is None and not any(
-            self._slot_ready(slot) for slot in self.services if slot[:2] == (memory.name, memory.stable)
-        ):
+        if intent.weight is None and (memory.name, memory.stable) not in self.answering:
             return
         if (memory.step, intent.weight) != (0, steps[0].weight * 10):
             raise Violation(f"r{memory.candidate} in {memory.name} begins with step {memory.step}, {intent.weight}")

@@ -31,6 +31,7 @@ class World(Sights, Calls, Memory, SlowWork, People):
         if self.gone:
             self._last_plan = None
             return True
+        self.answering = {slot[:2] for slot in self.services if self._slot_ready(slot)}
         plan = decide(self.observe())
         self._check_wakes(plan)
         self._check_ready(plan.status)

@@ -15,6 +15,7 @@ from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.status import LeavingSlot, Scale
 from dataapp_operator.plan import fleet_upkeep, health, limits, names, upkeep
 from dataapp_operator.plan.actions import AskFronts
+from dataapp_operator.plan.facts import RouteFacts
 from dataapp_operator.plan.health import Outlook
 from dataapp_operator.plan.scene import Draft, Scene
 
@@ -80,20 +81,27 @@ def advance(scene: Scene, draft: Draft) -> None:
 
 def remove(scene: Scene, draft: Draft) -> None:
     """Take slots apart that have been on the list of removals since an earlier pass, and that no route leads to."""
-    mine = names.weights_route(scene.app, scene.env)
-    routes = [r for name, r in scene.observed.routes.items() if name == mine or name.startswith(f"{mine}-")]
-    named = [_services(route.spec) for route in routes]
-    # Until the gateway has taken what is written now it goes by what it took before; one that refuses it goes on so.
-    answered = all(route.accepted for route in routes if not names.is_proof_route(scene.app, scene.env, route.name))
+    named, taken = [_services(route.spec) for route in _routes(scene)], _taken(scene)
     for scale in scene.memory.scales:
         if scale.release in scene.memory.removing:
             continue
         for index in scale.removing:
             service = names.slot(scene.app, scene.env, scale.release, index)
-            if not answered:
+            if not taken:
                 draft.wake_in(SOON)
             elif not any(service in services for services in named):
                 upkeep.end_slot(draft, scene.slot(scale.release, index))
+
+
+def _routes(scene: Scene) -> list[RouteFacts]:
+    mine = names.weights_route(scene.app, scene.env)
+    return [r for name, r in scene.observed.routes.items() if name == mine or name.startswith(f"{mine}-")]
+
+
+def _taken(scene: Scene) -> bool:
+    """Whether the gateway goes by what is written now. One that refuses it goes on by what it took before."""
+    proof = {r.name for r in _routes(scene) if names.is_proof_route(scene.app, scene.env, r.name)}
+    return all(route.accepted for route in _routes(scene) if route.name not in proof)
 
 
 def _services(spec: dict[str, object]) -> set[str]:
@@ -130,8 +138,8 @@ def _over(scene: Scene, number: int, leaving: LeavingSlot) -> bool:
     if scene.now >= instant(leaving.forced_at) or not slot.pods:
         return True
     empty_for = seconds(upkeep.drain_policy(scene, number).empty_for)
-    if (scene.now - instant(leaving.since)).total_seconds() < empty_for:
-        return False
+    if (scene.now - instant(leaving.since)).total_seconds() < empty_for or not _taken(scene):
+        return False  # somebody may come yet
     said = scene.fronts_of(slot)
     return all(f.live == 0 and f.quiet_for is not None and f.quiet_for >= empty_for for f in said)
 
