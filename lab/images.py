@@ -74,7 +74,10 @@ def front(lab: Lab, base: Image) -> Recipe:
         lab.checkout / "lab" / "images" / "front" / "Dockerfile",
         usually=5,
         base=base,
-        files={name: source / name for name in ("haproxy.cfg", "front.lua", "unavailable.html", "full.html")},
+        files={
+            name: source / name
+            for name in ("haproxy.cfg", "front.lua", "unavailable.html", "full.html", "renewing.html")
+        },
     )
 
 

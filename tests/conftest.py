@@ -1,8 +1,15 @@
 """What holds for all tests."""
 
 import asyncio
+import os
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("quick", database=None, deadline=None, derandomize=True)
+if settings.get_current_profile_name() == "default" and os.environ.get("DATAAPP_DEEP") != "1":
+    # The same examples for the same code, on every machine: whoever sees a failure has made it. `make deep` looks further.
+    settings.load_profile("quick")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -50,7 +50,7 @@ class Team:
 
     def preview(self, number: int) -> str:
         """Where one release can be seen before anybody else sees it."""
-        return f"{self.app}--r{number}--sandbox.localhost"
+        return f"{self.app}--r{number}--sandbox--{NAMESPACE}.localhost"
 
     @property
     def source(self) -> str:

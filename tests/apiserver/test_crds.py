@@ -135,7 +135,31 @@ APP_REFUSALS = {
         "environments",
         [{"name": "test", "release": {"strategy": "bigBang"}}],
         "spec.environments[0].release.strategy",
-        'supported values: "blueGreen"',
+        'supported values: "blueGreen", "canary", "recreate"',
+    ),
+    "a hold of what ends first": (
+        "environments",
+        [{"name": "test", "release": {"compatibility": "exclusive", "blueGreen": {"hold": "10m"}}}],
+        "spec.environments[0].release",
+        "blueGreen.hold is for strategy: blueGreen; leave it out",
+    ),
+    "steps of what runs alone": (
+        "environments",
+        [{"name": "test", "release": {"strategy": "canary", "compatibility": "exclusive"}}],
+        "spec.environments[0].release",
+        "use strategy: recreate",
+    ),
+    "no way back and nothing beside it": (
+        "environments",
+        [{"name": "test", "release": {"strategy": "recreate", "compatibility": "irreversible"}}],
+        "spec.environments[0].release",
+        "use blueGreen or canary",
+    ),
+    "a hold of a canary": (
+        "environments",
+        [{"name": "test", "release": {"strategy": "canary", "blueGreen": {"hold": "10m"}}}],
+        "spec.environments[0].release",
+        "blueGreen.hold is for strategy: blueGreen; leave it out",
     ),
 }
 CLASS_REFUSALS = {

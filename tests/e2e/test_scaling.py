@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import time
 
 import aiohttp
 import pytest
 
-from tests.harness.browser import Browser
+from tests.harness import breaking
+from tests.harness.browser import Browser, PageLoad
 from tests.harness.cluster import Json, Team, environment
 from tests.harness.newcomers import arrive
 from tests.harness.visitor import visiting
@@ -79,6 +81,62 @@ async def test_replicas_are_added_and_leave_with_their_last_session_and_it_is_no
         assert first.session.failures == []
     assert watcher.found == []
     assert team.kube.get("apprelease", "app-sandbox-2", team.namespace) is None
+
+
+async def pinned_to(team: Team, pin: str) -> Browser:
+    """A new visitor who came to this replica; whoever asked for the browser closes it."""
+    async with asyncio.timeout(30):
+        while True:
+            browser = Browser(team.host("app"))
+            if (await browser.load_page()).pin == pin:
+                return browser
+            await browser.close()
+
+
+async def test_visitors_go_round_a_replica_that_does_not_answer_and_come_back_to_it(team: Team) -> None:
+    team.release("app", APP, replicas=2)
+    await asyncio.to_thread(team.wait_released, "app", 1)
+    async with (
+        Watcher(team.kube.kubeconfig, team.namespace) as watcher,
+        await pinned_to(team, "1.1") as pinned,
+        contextlib.AsyncExitStack() as people,
+    ):
+        there = await people.enter_async_context(visiting(team, "app", APP))
+        while there.session.visits[0].page.pin != "1.0":
+            there = await people.enter_async_context(visiting(team, "app", APP))
+        begun = time.monotonic()
+        await asyncio.to_thread(breaking.tell, team, "app", 1, "listen", slot="s1")
+        await serving(team, "s0")
+        async with asyncio.timeout(10):  # until the gateway has read it
+            while (page := await page_of(pinned)) is None:
+                await asyncio.sleep(0.1)
+        print(f"\n  from the break to a page again for who was on it: {time.monotonic() - begun:.1f} s")
+        assert page.pin == "1.0"
+        async with asyncio.timeout(10):  # two routes are written; the gateway may have read the other one first
+            while not await all_are_let_in(team):
+                await asyncio.sleep(0.1)
+        assert await arrive(team.host("app"), 60) == {1: 60}
+        await asyncio.to_thread(breaking.mend, team, "app", 1, slot="s1")
+        await serving(team, "s0", "s1")  # its probes have started it again
+        assert await arrive(team.host("app"), 60) == {1: 60}
+        assert there.session.failures == []
+        assert there.session.is_live
+    assert watcher.found == []
+    assert team.kube.get("apprelease", "app-sandbox-2", team.namespace) is None
+
+
+async def all_are_let_in(team: Team) -> bool:
+    """Whether a few new visitors all got a page."""
+    with contextlib.suppress(AssertionError):
+        return await arrive(team.host("app"), 10) == {1: 10}
+    return False
+
+
+async def page_of(browser: Browser) -> PageLoad | None:
+    """The page, or None while a gateway answers in the place of the replica."""
+    with contextlib.suppress(aiohttp.ClientResponseError):
+        return await browser.load_page()
+    return None
 
 
 async def test_another_replica_is_started_before_all_places_are_taken(team: Team) -> None:

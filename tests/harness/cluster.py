@@ -130,9 +130,10 @@ class Team:
         keep_warm: int = 0,
         steps: list[Json] | None = None,
         analysis: Sequence[Json] = (),
+        policy: Json | None = None,
         app: Json | None = None,
     ) -> Json:
-        """A DataApp of one of the example images with short times. ``steps``: of a canary."""
+        """A DataApp of one of the example images with short times. ``steps``: of a canary; ``policy``: more of `release`."""
         # To the operator the websocket app is an API; its sessions live in one process all the same.
         sessions = {"sessions": "inProcess"} if image_key == "scripted-websocket" else {}
         strategy = {} if steps is None else {"strategy": "canary", "canary": {"steps": steps}}
@@ -160,6 +161,7 @@ class Team:
                             "keepWarm": {"releases": keep_warm},
                             "analysis": list(analysis),
                             **strategy,
+                            **(policy or {}),
                         },
                     }
                 ],

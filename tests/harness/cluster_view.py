@@ -140,6 +140,14 @@ def environment(app: Json | None, name: str | None) -> Json:
     return next((entry for entry in entries if entry.get("name") == name), {})
 
 
+def given_up(app: Json | None, environment_name: str | None) -> set[int]:
+    """The releases of an environment that a person gives up, as the annotation says it now."""
+    said = (dig(app, "metadata", "annotations") or {}).get("dataapps.dev/abort", "")
+    tokens = (token.strip().partition("=") for token in said.split(","))
+    numbers = (word.partition("@")[0].removeprefix("r") for env, _, word in tokens if env == environment_name)
+    return {int(number) for number in numbers if number.isdigit()}
+
+
 def owner(snapshot: Snapshot, thing: Json) -> Json | None:
     """The DataApp that an object belongs to, if it still is there."""
     return snapshot.get(("DataApp", label(thing, APP) or ""))

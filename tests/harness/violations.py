@@ -7,7 +7,8 @@ are those of the design:
 2. weight > 0 means that a slot of the release is ready;
 3. the weights of a rule sum to the scale;
 4. a slot with live sessions, or with weight, is not ended before its time;
-5. `stable` changes only to a release that was Released;
+5. `stable` changes only to a release that was Released; visitors of one that is irreversible go back by a person's word;
+   one that is recreated is never started beside another;
 10. visitors are sent elsewhere only where the persisted status already said so;
 12. Ready is never True for a generation that was not observed.
 
@@ -21,6 +22,8 @@ from tests.harness import cluster_view as view
 from tests.harness.cluster_view import Event, Json, Snapshot
 
 SCALE = 1000
+PAGE = "0"
+"""The release of a page that new visitors get instead of an app, while it is renewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,48 @@ def stable_changes_only_by_success(change: Change) -> Iterator[str]:
             yield f"{old.get('name')}: release {new['stable']} became stable while its phase is {phase}"
 
 
+def nobody_goes_back_unasked(change: Change) -> Iterator[str]:
+    """5: a release whose plan is irreversible loses visitors to an older one only where a person gave it up."""
+    if not view.is_weights_route(change.thing) or change.new is None or change.old is None:
+        return
+    app, name = view.owner(change.before, change.thing), view.label(change.thing, view.ENVIRONMENT)
+    old, new = _shares(change.before, change.old), _shares(change.after, change.new)
+    gaining = [number for number in new if number is not None and new[number] > old.get(number, 0)]
+    given_up = view.given_up(app, name)
+    for number, share in old.items():
+        record = change.before.get(("AppRelease", f"{change.thing['metadata']['name']}-{number}"))
+        bound = view.dig(record, "spec", "plan", "compatibility") == "irreversible"
+        if number is None or not bound or new.get(number, 0) >= share:
+            continue
+        if (
+            view.dig(record, "status", "phase") in {"Released", "Draining", "Warm"}
+            or max(given_up, default=0) >= number
+        ):
+            continue
+        if min(gaining, default=number) < number:
+            yield f"visitors of release {number}, which is irreversible, are sent back to {gaining}, and nobody said so"
+
+
+def never_beside_another(change: Change) -> Iterator[str]:
+    """5: a pod of a release whose strategy is recreate is made only when no pod of another release is left."""
+    pod = change.thing
+    if pod["kind"] != "Pod" or change.old is not None or change.new is None:
+        return
+    app, name, number = (view.label(pod, key) for key in (view.APP, view.ENVIRONMENT, view.RELEASE))
+    record = change.before.get(("AppRelease", f"{app}-{name}-{number}"))
+    if view.dig(record, "spec", "plan", "strategy") != "recreate":
+        return
+    beside = {
+        other["metadata"]["name"]
+        for other in view.of_kind(change.before, "Pod")
+        if (view.label(other, view.APP), view.label(other, view.ENVIRONMENT)) == (app, name)
+        and view.label(other, view.RELEASE) not in {number, PAGE}
+        and view.dig(other, "status", "phase") not in {"Succeeded", "Failed"}
+    }
+    if beside:
+        yield f"it was made beside {', '.join(sorted(beside))}, and must run alone"
+
+
 def switches_are_written_down_first(change: Change) -> Iterator[str]:
     """10: the releases that a weights route leads to are those that the status before it names."""
     if not view.is_weights_route(change.thing) or change.new is None:
@@ -209,6 +254,8 @@ RULES: tuple[tuple[int, Callable[[Change], Iterator[str]]], ...] = (
     (3, weights_sum_to_the_scale),
     (4, sessions_keep_their_slot),
     (5, stable_changes_only_by_success),
+    (5, nobody_goes_back_unasked),
+    (5, never_beside_another),
     (10, switches_are_written_down_first),
     (12, ready_means_observed),
 )

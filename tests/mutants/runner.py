@@ -18,7 +18,8 @@ from tests.mutants.mutant import HOME, PLAN, Mutant
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "operator"
 TESTS = tuple(
-    f"tests/property/{name}.py" for name in ("test_release_machine", "test_former_releases", "test_code_machine")
+    f"tests/property/{name}.py"
+    for name in ("test_release_machine", "test_former_releases", "test_code_machine", "test_ways_of_releasing")
 )
 PATIENCE = 600
 """Seconds for one mutant. The tests need a tenth of it, alone on a core."""

@@ -38,6 +38,30 @@ MUTANTS = (
     ),
     Mutant(
         6,
+        GUARD,
+        "holding.py",
+        old="    if until is None or scene.now >= until:\n",
+        new="    if until is not None:\n",
+        why="Nobody gets the time to look at a release before it is switched to.",
+    ),
+    Mutant(
+        6,
+        PLANNED,
+        "holding.py",
+        old="    if scene.memory.hold_until is None:\n",
+        new="    if scene.memory.hold_until is None or scene.now < instant(scene.memory.hold_until):\n",
+        why="Each pass plans the hold anew and none keeps the one that was persisted.",
+    ),
+    Mutant(
+        6,
+        GUARD,
+        "switching.py",
+        old="    written = upkeep.ensure_weights(scene, draft, cls, only_look=held)\n",
+        new="    written = upkeep.ensure_weights(scene, draft, cls)\n",
+        why="What failed while it took over gets its visitors all the same.",
+    ),
+    Mutant(
+        6,
         SWAPPED,
         "canary.py",
         old="len(spec.plan.steps) if at_once else index + 1, within=within)\n",
@@ -55,9 +79,9 @@ MUTANTS = (
     Mutant(
         6,
         GUARD,
-        "baking.py",
-        old="scene.memory.intent is not None else draft.memory.plan) + 1\n",
-        new="scene.memory.intent is not None else draft.memory.plan) + 0\n",
+        "upkeep.py",
+        old="for intent in decided if intent is not None)]) + 1\n",
+        new="for intent in decided if intent is not None)]) + 0\n",
         why="The way back has the number of the way there: an answer to the one is taken for the other.",
     ),
     Mutant(
@@ -111,10 +135,8 @@ MUTANTS = (
         7,
         PLANNED,
         "phases.py",
-        old="    deadline = instant(scene.memory.deadline) if scene.memory.deadline else scene.now\n"
-        "    if scene.now >= deadline and check.verdict is None",
-        new="    deadline = scene.now + timedelta(seconds=CHECK_DEADLINE)\n"
-        "    if scene.now >= deadline and check.verdict is None",
+        old="    if deadline is None or (scene.now >= deadline and unseen):\n",
+        new="    if deadline is None or scene.now < deadline or unseen:\n",
         why="Each pass plans a new deadline and none keeps the one that was persisted: it never comes.",
     ),
     Mutant(

@@ -11,9 +11,17 @@ MUTANTS = (
         1,
         GUARD,
         "upkeep.py",
-        old="    if scene.memory.intent is not None and not able:\n",
+        old="    if scene.memory.intent is not None and (not able or (only_look and known is not None)):\n",
         new="    if scene.memory.intent is not None and name not in scene.observed.routes:\n",
         why="A release that lost its replicas after the switch was decided gets all visitors nevertheless.",
+    ),
+    Mutant(
+        1,
+        GUARD,
+        "upkeep.py",
+        old="    if number == PAGE:\n        return scene.ready(number)\n",
+        new="    if number == PAGE:\n        return True\n",
+        why="New visitors are sent to a page that is not there yet.",
     ),
     Mutant(
         1,
@@ -79,8 +87,8 @@ MUTANTS = (
         9,
         GUARD,
         "upkeep.py",
-        old="    return numbers - shares(memory).keys()\n",
-        new="    return numbers - {max(shares(memory), default=0)}\n",
+        old="    return numbers - shares(memory).keys() - {PAGE}",
+        new="    return numbers - {max(shares(memory), default=0), PAGE}",
         why="At a step of a canary, a reload takes whoever is on the old release to another one.",
     ),
     Mutant(
@@ -95,9 +103,9 @@ MUTANTS = (
         3,
         PLANNED,
         "baking.py",
-        old="    draft.update(intent=Intent(switch_to=stable, plan=plan, evict=evict), phase_since=timestamp(scene.now))\n",
-        new="    back = tuple(w.model_copy(update={'release': stable}) for w in scene.memory.weights)\n"
-        "    intent = Intent(switch_to=stable, plan=plan, evict=evict)\n"
+        old="    draft.update(intent=Intent(switch_to=goal, plan=plan, evict=evict), phase_since=timestamp(scene.now))\n",
+        new="    back = tuple(w.model_copy(update={'release': goal}) for w in scene.memory.weights)\n"
+        "    intent = Intent(switch_to=goal, plan=plan, evict=evict)\n"
         "    draft.update(intent=intent, phase_since=timestamp(scene.now), weights=back)\n",
         why="A weight that is unknown until the gateway shows it is taken for gone: the failed release may still carry all.",
     ),
@@ -113,6 +121,16 @@ MUTANTS = (
         9,
         GUARD,
         "upkeep.py",
+        old="    numbers |= {w.release for w in memory.weights}\n"
+        "    if memory.stuck is not None:\n"
+        "        numbers.add(memory.stuck.release)\n",
+        new="",
+        why="Whoever has a failed release open gets it again with the next page, after another one took its place.",
+    ),
+    Mutant(
+        9,
+        GUARD,
+        "upkeep.py",
         old="    if number != memory.candidate or memory.stable is None or over or spec is None:\n",
         new="    if memory.stable is None or spec is None:\n",
         why="Whoever asks by its number for a release that was taken back, or has left, still gets it.",
@@ -121,8 +139,8 @@ MUTANTS = (
         9,
         SWAPPED,
         "routes.py",
-        old='                "backendRefs": [_backend(names.slot(app, environment, number, index), 1)],\n',
-        new='                "backendRefs": [_backend(names.slot(app, environment, number, slots - 1 - index), 1)],\n',
+        old='                "backendRefs": [_backend(names.slot(app, environment, number, round_them.get(index, index)), 1)],\n',
+        new='                "backendRefs": [_backend(names.slot(app, environment, number, max(slots) - index), 1)],\n',
         why="Two slots change places: a cookie leads to the process that does not have the session.",
     ),
     Mutant(

@@ -18,8 +18,8 @@ MUTANTS = (
         10,
         SWAPPED,
         "upkeep.py",
-        old="        if _remove_one(scene, draft, number):\n",
-        new="        if not _remove_one(scene, draft, number):\n",
+        old="        elif _remove_one(scene, draft, number):\n",
+        new="        elif not _remove_one(scene, draft, number):\n",
         why="The justification is dropped first, and the deed is left half done.",
     ),
     Mutant(

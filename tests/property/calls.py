@@ -88,6 +88,7 @@ class Calls(Visitors, Departures):
             raise Violation(f"{m['kind']} {name} is applied as a whole: what others say of it is lost")
         made = self.services if m["kind"] == "Service" else self.replicasets
         if key not in made:
+            self._check_alone(*key[:2])
             made[key] = self._uid()
 
     def _key(self, m: dict) -> tuple[str, int, str]:
@@ -103,8 +104,9 @@ class Calls(Visitors, Departures):
         if self.deleting:
             raise Violation(f"{m['metadata']['name']} is made for an app that is being deleted")
         key, asked = self._key(m), int(m["metadata"]["annotations"][names.ANNOTATION_REPLICAS])
-        wanted = Fleet(uid=self._uid(), slot=key, replicas=m["spec"]["replicas"], asked=asked)
-        self.deployments.setdefault(key, wanted)
+        if key not in self.deployments:
+            self._check_alone(*key[:2])
+            self.deployments[key] = Fleet(uid=self._uid(), slot=key, replicas=m["spec"]["replicas"], asked=asked)
 
     def _resize_fleet(self, m: dict) -> None:
         """The author's new number, of what serves and at rest; else others decide how many there are."""
@@ -172,7 +174,8 @@ class Calls(Visitors, Departures):
             return  # deleted by hand meanwhile
         s, _, uid = self.releases[key]
         told = rec.status.timeline
-        if told and len(told) < MAX_TIMELINE and told[0].phase != Phase.DEPLOYING:
+        first = {Phase.PENDING, Phase.DEPLOYING} if s.plan.strategy == "recreate" else {Phase.DEPLOYING}
+        if told and len(told) < MAX_TIMELINE and told[0].phase not in first:
             raise Violation(f"the story of r{rec.number} begins with {told[0].phase}")
         if [entry.at for entry in told] != sorted(entry.at for entry in told):
             raise Violation(f"the story of r{rec.number} goes back in time")

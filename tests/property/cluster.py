@@ -6,7 +6,7 @@ promises that are checked at each call, and the world that moves by itself.
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from dataapp_operator.api.apprelease import AppReleaseSpec, AppReleaseStatus
 from dataapp_operator.api.dataapp import DataAppSpec
@@ -46,12 +46,27 @@ def kind_of(image_name: str) -> str:
     return re.match(r"lab/([a-z]+)-", image_name).group(1)
 
 
+PAGE_IMAGE = "lab/page-0@sha256:" + "0" * 64
+"""Of the page that new visitors get while an app is renewed that cannot run twice."""
 STEPS = (
     {"weight": 10, "hold": "10s"},
     {"weight": 40, "hold": "6s", "pause": True},
     {"weight": 70, "hold": "0s"},
 )
 """The steps of a canary here."""
+HOWS = {
+    "at once": {},
+    "canary": {"strategy": "canary", "canary": {"steps": list(STEPS)}},
+    "held": {"blueGreen": {"hold": "20s"}},
+    "alone": {"strategy": "recreate"},
+    "irreversible": {"compatibility": "irreversible"},
+    "irreversible canary": {
+        "compatibility": "irreversible",
+        "strategy": "canary",
+        "canary": {"steps": [{"weight": 10, "hold": "10s"}, {"weight": 40, "hold": "6s"}]},
+    },
+}
+"""Ways in which a release comes to its visitors."""
 
 
 def spec(
@@ -62,10 +77,12 @@ def spec(
     warm: int = 0,
     manual: bool = False,
     canary: bool = False,
+    how: str = "at once",
     stateless: bool = False,
 ) -> DataAppSpec:
-    """A DataApp of one framework with short times. ``manual``: a person promotes to all environments but the first;
-    ``stateless``: nothing of a visitor is kept in its process.
+    """A DataApp of one framework with short times. ``manual``: a person promotes to all environments but the first.
+
+    ``how``: one of :data:`HOWS`; ``canary`` is short for that one; ``stateless``: nothing of a visitor is kept in its process.
     """
     promotion = {"promotion": {"mode": "manual"}} if manual else {}
     framework = "fastapi" if stateless else "streamlit"
@@ -74,8 +91,7 @@ def spec(
         "drain": {"max": "10m", "emptyFor": "20s"},
         "keepWarm": {"releases": warm, "for": "5m"},
     }
-    if canary:
-        policy |= {"strategy": "canary", "canary": {"steps": list(STEPS)}}
+    policy |= HOWS["canary" if canary else how]
     return DataAppSpec.model_validate(
         {
             "image": image_name,
@@ -107,6 +123,7 @@ class Pod:
     quiet_since: datetime | None = None
     broken_since: datetime | None = None
     broken_for: float = BLINK
+    mended_at: datetime | None = None
     clinging: bool = False
     """Whoever has it open does not go home."""
     deleting: bool = False
@@ -230,6 +247,15 @@ class Cluster:
 
     def _slot_ready(self, key: tuple[str, int, str]) -> bool:
         return any(self._ready(p) for p in self.pods.values() if p.slot == key)
+
+    def _slot_settled(self, key: tuple[str, int, str]) -> bool:
+        """It has been ready for two seconds."""
+        pods = [p for p in self.pods.values() if p.slot == key and self._ready(p)]
+        return any(self._ready_since(p) + timedelta(seconds=2) <= self.now for p in pods)
+
+    @staticmethod
+    def _ready_since(pod: Pod) -> datetime:
+        return max(pod.born + timedelta(seconds=3), pod.mended_at or pod.born)
 
     def _refuses(self, route_spec: dict) -> bool:
         """The gateway does not accept this route, whatever is otherwise said of it: it looks at a cookie."""

@@ -14,14 +14,14 @@ from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import DataAppStatus
 from dataapp_operator.plan import names, routes
 from dataapp_operator.plan.actions import Delete
+from tests.property.alone import AT_LAST, Alone
 from tests.property.cluster import Pod, Violation
-from tests.property.promises import Promises
 
 OVER = {"Failed", "RolledBack", "Superseded", "Aborted", "Retired"}
 
 
 @dataclass
-class Departures(Promises):
+class Departures(Alone):
     """Deletes of what a release consists of."""
 
     told: dict[tuple[str, int], datetime] = field(default_factory=dict)
@@ -56,7 +56,8 @@ class Departures(Promises):
             return
         if number not in memory.removing:
             raise Violation(f"r{number} of {env} is taken apart, and the persisted status does not say why")
-        if number in {memory.stable, *(w.release for w in memory.weights)}:
+        stable = None if self._made_room(env, number) else memory.stable
+        if number in {stable, *(w.release for w in memory.weights)}:
             raise Violation(f"r{number} of {env} is taken apart while it serves")
         route = names.weights_route("sales", env)
         for spec in (self.routes.get(route, ({},))[0], self.programmed.get(route, {})):
@@ -107,7 +108,8 @@ class Departures(Promises):
         there = any(pod.slot[:2] == (env, number) and not pod.over for pod in self.pods.values())
         if since is None or not there or self._forced(env, number):
             return
-        if (self.now - since).total_seconds() < seconds(self._policy(env, number).empty_for):
+        limit = seconds(self._policy(env, number).empty_for)
+        if (self.now - since).total_seconds() < (min(limit, AT_LAST) if self._made_room(env, number) else limit):
             raise Violation(f"r{number} of {env} is let go before it was seen to be empty")
 
     def _policy(self, env: str, number: int) -> Drain:
@@ -117,6 +119,8 @@ class Departures(Promises):
     def _forced(self, env: str, number: int) -> bool:
         """Its time is over; or a person ends the sessions of an app that goes; or sessions are what failed in it."""
         if self.end_sessions and (self.deleting or self.leaving is not None):
+            return True
+        if self._is_over(env, number, self.told[env, number], self._policy(env, number)):
             return True
         record = self.releases.get((env, number))
         if record is not None and record[0].plan.rollback.sessions == "evict":

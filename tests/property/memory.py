@@ -1,28 +1,36 @@
 """What is persisted of the app: each word of status is checked against what people could see at that moment."""
 
 import re
+from dataclasses import dataclass
 
 from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.status import DataAppStatus
 from dataapp_operator.plan import names
 from tests.property.cluster import Violation
 from tests.property.departures import Departures
+from tests.property.no_way_back import NoWayBack
 from tests.property.steps import Steps
 
 
-class Memory(Steps, Departures):
+@dataclass
+class Memory(Steps, NoWayBack, Departures):
     """Writes to DataApp.status."""
 
     def _persist(self, status: DataAppStatus) -> None:
         for memory in status.environments:
             self._check_steps(self.status.environment(memory.name), memory)
+            self._check_moment(self.status.environment(memory.name), memory)
+            self._check_no_way_back(self.status.environment(memory.name), memory)
             if memory.candidate is not None and memory.waiting_for is None and memory.phase != Phase.RELEASED:
                 raise Violation(f"{memory.name} is {memory.phase} and does not say what it waits for")
         kinds = {c.type for c in status.conditions}
         if {"Reconciling", "Stalled"} <= kinds:
             raise Violation("Reconciling and Stalled together")
+        self._check_told(status)
         self._note_stable(status)
         self._note_leaving(status)
+        for memory in status.environments:
+            self._note_asked(memory)
         self.status = status
         for memory in status.environments:
             self.history.append(f"{memory.name}:{memory.phase}:{memory.candidate}:{memory.stable}")

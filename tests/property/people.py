@@ -49,7 +49,7 @@ class People(Cluster):
                 continue
             for backend in routes.backends_of(route):
                 for pod in self.pods.values():
-                    if pod.slot == self._slot_of(backend) and self._ready(pod):
+                    if pod.slot == self._slot_of(backend) and self._ready(pod) and pod.slot[1] != names.PAGE:
                         pod.sessions += 1
                         pod.quiet_since, pod.clinging = None, pod.clinging or cling
 

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from dataapp_operator.api.reasons import Phase
 from dataapp_operator.plan.commands import ABORT, COMMANDS, RESTART, ROLLBACK
+from dataapp_operator.plan.names import PAGE
+from tests.property.cluster import HOWS
 from tests.property.world import KINDS, World, fresh, image
 
 # Records are not in it: without one, what is missing cannot be made again (tests/unit/test_plan_record.py has each phase).
@@ -56,6 +58,11 @@ _PLOTS = (
     (("full", None), ("push", "good"), ("run", 5), ("push", "good"), ("room", None)),
     (("push", "good"), ("stale", None), ("run", 20)),
     (("promote", 0), ("run", 20)),
+    (("accept", None), ("room", None), ("push", "late"), ("run", 20), ("push", "good"), ("run", 20)),
+    (
+        *(("accept", None), ("room", None), ("run", 60), ("push", "good"), ("stale", None), ("run", 20)),
+        *(("crash", -1), ("run", 5), ("push", "good"), ("run", 20), ("accept", None), ("run", 20)),
+    ),
     (("push", "good"), ("run", 20), ("pause", 0), ("run", 20), ("take back", "pause")),
     (("accept", None), ("push", "good"), ("run", 20), ("abort", 0), ("run", 20)),
     (("accept", None), ("room", None), ("push", "good"), ("run", 20), ("promote-full", 0), ("run", 60)),
@@ -102,11 +109,25 @@ SCRIPTS = st.one_of(
         st.sampled_from(_ENDS),
     ),
 )
-Way = tuple[int, int, int, bool, bool]
-WAYS = st.tuples(st.integers(1, 2), st.integers(1, 3), st.sampled_from([0, 1, 1, 2]), st.booleans(), st.booleans())
-"""Environments, slots, releases kept warm, whether a person promotes to the second environment, and steps on the way."""
+Way = tuple[int, int, int, bool, str]
+WAYS = st.tuples(
+    st.integers(1, 2), st.integers(1, 3), st.sampled_from([0, 1, 1, 2]), st.booleans(), st.sampled_from(sorted(HOWS))
+)
+"""Environments, slots, releases kept warm, whether a person promotes to the second environment, and how releases come."""
 PLACES = (
-    *("stepping", "aborted", "growing", "shrinking", "replaced", "gone back", "restarted", "paused", "suspended"),
+    *("stuck", "mending", "undecided", "making room", "page", "brought back"),
+    *(
+        "stepping",
+        "held",
+        "aborted",
+        "growing",
+        "shrinking",
+        "replaced",
+        "gone back",
+        "restarted",
+        "paused",
+        "suspended",
+    ),
     *("baking", "rolled back", "warm", "returning", "removing", "deleting with stable"),
 )
 """Where it is interesting: a script that seldom comes there proves little."""
@@ -119,13 +140,12 @@ def _begun(
     warm: int,
     *,
     manual: bool,
-    canary: bool,
+    how: str,
     pins: str,
     weighs: bool,
     stateless: bool,
 ) -> World:
-    shape = {"manual": manual, "canary": canary, "stateless": stateless}
-    world = fresh(environments=environments, slots=slots, warm=warm, **shape)
+    world = fresh(environments=environments, slots=slots, warm=warm, manual=manual, how=how, stateless=stateless)
     world.pins, world.weighs = pins, weighs
     world.settle()
     return world
@@ -133,9 +153,9 @@ def _begun(
 
 def begin(way: Way, *, pins: str = "led", weighs: bool = True, stateless: bool = False) -> World:
     """A world whose first release serves, behind a gateway that can or cannot lead cookies and weigh."""
-    environments, slots, warm, manual, canary = way
-    how = {"manual": manual, "canary": canary, "pins": pins, "weighs": weighs, "stateless": stateless}
-    begun = _begun(environments, slots, warm, **how)
+    environments, slots, warm, manual, how = way
+    kind = {"manual": manual, "how": how, "pins": pins, "weighs": weighs, "stateless": stateless}
+    begun = _begun(environments, slots, warm, **kind)
     return copy.deepcopy(begun)
 
 
@@ -163,6 +183,8 @@ def places(world: World) -> Iterator[str]:
         yield "aborted"
     if any("restarted" in (spec.cause or "") for spec, _, _ in world.releases.values()):
         yield "restarted"
+    if any("which had been ended" in (spec.cause or "") for spec, _, _ in world.releases.values()):
+        yield "brought back"
     for env in world.status.environments:
         for scale in env.scales:
             if scale.starting:
@@ -177,6 +199,16 @@ def places(world: World) -> Iterator[str]:
                     yield "replaced"
         if env.phase == Phase.RELEASING and env.intent is None:
             yield "stepping"
+        if env.hold_until is not None:
+            yield "held"
+        if env.phase == Phase.PENDING:
+            yield "making room"
+        if PAGE in {w.release for w in env.weights}:
+            yield "page"
+        if env.stuck is not None:
+            yield "stuck" if env.stuck.release == env.candidate else "mending"
+            if env.stuck.intent is not None:
+                yield "undecided"
         if any("going back" in answer.message for answer in env.answers):
             yield "gone back"
         if env.waiting_for is not None and env.waiting_for.reason in {"Paused", "Suspended"}:

@@ -138,6 +138,7 @@ class Sights(Cluster):
             node=pod.node,
             ready=ready,
             unready_since=None if ready else (pod.broken_since or pod.born),
+            ready_since=self._ready_since(pod) if ready else None,
             app=app,
         )
 

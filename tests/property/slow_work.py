@@ -109,5 +109,6 @@ class SlowWork(Cluster):
             message="" if verdict is Verdict.PASS else "there is no package called 'janitor'",
             samples=work.samples,
             failed_in_row=before.failed_in_row + 1 if verdict is Verdict.FAIL else 0,
+            failed_at=self.now if verdict is Verdict.FAIL else before.failed_at,
             finished_at=self.now,
         )

@@ -1,6 +1,8 @@
 """The steps of a release: one at a time, each with its evidence, each seen before it is believed."""
 
 import re
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from dataapp_operator.api.base import instant, seconds
 from dataapp_operator.api.dataapp import CanaryStep
@@ -9,18 +11,23 @@ from dataapp_operator.api.status import SCALE, EnvironmentStatus, Weight
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.plan import names, routes
 from dataapp_operator.plan.facts import CheckFacts
+from tests.property.alone import Alone
 from tests.property.cluster import Violation
-from tests.property.promises import Promises
 
-STEPS = (Phase.DEPLOYING, Phase.CHECKING, Phase.RELEASING, Phase.BAKING)
+STEPS = (Phase.PENDING, Phase.DEPLOYING, Phase.CHECKING, Phase.RELEASING, Phase.BAKING)
 SAMPLES = 3
 """Sessions that must have worked before anybody is sent to a release."""
 
 
-class Steps(Promises):
+@dataclass
+class Steps(Alone):
     """From what is persisted to what is about to be, one environment at a time."""
 
+    shown: dict[tuple[str, int], datetime] = field(default_factory=dict)
+    """Since when status has said of a release on its way that it can be looked at."""
+
     def _check_steps(self, before: EnvironmentStatus, memory: EnvironmentStatus) -> None:
+        self._note_hold(before, memory)
         if memory.stable != before.stable:
             self._check_stable(before, memory)
         if memory.plan != before.plan or (memory.weights and memory.weights != before.weights):
@@ -36,6 +43,7 @@ class Steps(Promises):
                 raise Violation(f"r{memory.candidate} in {memory.name} goes from {before.phase} to {memory.phase}")
             if memory.phase == Phase.RELEASING:
                 self._check_evidence(before)
+                self._check_hold(before)
                 self._check_first_share(memory)
             if memory.phase == Phase.BAKING and memory.weights != (Weight(release=memory.candidate, weight=SCALE),):
                 raise Violation(f"r{memory.candidate} in {memory.name} bakes, and not everybody comes to it")
@@ -43,6 +51,32 @@ class Steps(Promises):
             self._check_next_share(before, memory)
         if before.phase == Phase.BAKING and memory.phase == Phase.RELEASED and before.intent is None:
             self._check_bake(before)
+
+    def _note_hold(self, before: EnvironmentStatus, memory: EnvironmentStatus) -> None:
+        """A hold begins once, and its end does not move."""
+        if memory.hold_until is None:
+            return
+        key, checked = (
+            (memory.name, memory.candidate),
+            (memory.candidate, memory.phase) == (before.candidate, "Checking"),
+        )
+        if memory.phase != Phase.CHECKING or (before.hold_until not in {None, memory.hold_until} and checked):
+            raise Violation(f"the hold of r{memory.candidate} in {memory.name} begins anew")
+        if before.hold_until is None:
+            self._check_evidence(memory)
+            self.shown[key] = self.now.replace(microsecond=0)
+
+    def _check_hold(self, before: EnvironmentStatus) -> None:
+        """It could be looked at for its time; but for a first release, one that comes back, or where a person said so."""
+        key = (before.name, before.candidate)
+        hold = seconds(self.releases[key][0].plan.hold) if key in self.releases else 0
+        former = {e.release for e in (*before.draining, *before.warm)}
+        spared = before.stable is None or before.candidate in former or self._said("promote-full", before)
+        serving = any(self._slot_ready(slot) for slot in self.services if slot[:2] == (before.name, before.stable))
+        if hold == 0 or spared or not serving:
+            return
+        if key not in self.shown or (self.now - self.shown[key]).total_seconds() < hold:
+            raise Violation(f"r{before.candidate} in {before.name} is let go on before its hold is over")
 
     def _canary(self, memory: EnvironmentStatus) -> tuple[CanaryStep, ...]:
         record = self.releases.get((memory.name, memory.candidate))
@@ -92,9 +126,22 @@ class Steps(Promises):
         self._check_whole(before, "takes a step")
 
     def _check_first_step(self, before: EnvironmentStatus, memory: EnvironmentStatus) -> None:
-        """What is new is deployed; what is still there need only be checked."""
+        """What is new is deployed; what is still there need only be checked.
+
+        Only what failed, and keeps its visitors, makes room for another candidate; it comes back as it was.
+        """
+        parked = before.stuck
+        if parked is not None and memory.candidate == parked.release and before.candidate is None:
+            if (memory.phase, memory.step, memory.intent) != (parked.phase, parked.step, parked.intent):
+                raise Violation(f"r{memory.candidate} in {memory.name} comes back, and is not where it was")
+            return
+        if parked is not None and before.candidate == parked.release and memory.stuck is not None:
+            before = before.model_copy(update={"candidate": None})
+        if before.phase == Phase.PENDING and before.intent is None:  # what only waits may make way for something newer
+            before = before.model_copy(update={"candidate": None})
         former = {e.release for e in (*before.draining, *before.warm)}
         first = {Phase.DEPLOYING, Phase.CHECKING} if memory.candidate in former else {Phase.DEPLOYING}
+        first |= {Phase.PENDING} if self._is_alone(memory.name, memory.candidate) else set()
         if before.candidate is not None or memory.phase not in first:
             raise Violation(f"r{memory.candidate} begins in {memory.name} as {memory.phase}, after r{before.candidate}")
         if memory.candidate in memory.removing:
@@ -105,10 +152,18 @@ class Steps(Promises):
         leaves = self.leaving is not None or self.deleting
         if leaves or not any(e.name == memory.name for e in self.spec.environments):
             return
-        if before.stable is None and before.candidate == memory.stable and before.phase == Phase.RELEASING:
+        same = before.stopped is not None and self._content(before, before.stable) == self._content(
+            before, memory.stable
+        )
+        if (before.stable is None or same) and before.candidate == memory.stable and before.phase == Phase.RELEASING:
             self._check_switch(memory)
         elif before.candidate != memory.stable or before.phase != Phase.BAKING or before.intent is not None:
             raise Violation(f"stable of {memory.name} went from r{before.stable} to r{memory.stable} without a bake")
+
+    @staticmethod
+    def _content(memory: EnvironmentStatus, number: int | None) -> tuple[str, str] | None:
+        artefact = memory.artefact(number)
+        return (artefact.image, artefact.config_hash) if artefact is not None else None
 
     def _check_switch(self, memory: EnvironmentStatus) -> None:
         """A switch that status calls done is one that visitors see."""

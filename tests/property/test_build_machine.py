@@ -44,6 +44,7 @@ class World(Builds):
         self.accidents = 0
         self.faulty = False
         self.robbed: set[str] = set()
+        self.created = 0
         super().__init__(*(appbuild(key) for key in KEYS))
         self.cluster.fault = self.call
 
@@ -192,7 +193,8 @@ async def act(world: World, step: tuple) -> None:
         case ("delete", (namespace, name)):
             world.cluster.pop(APPBUILD, namespace, name)
         case ("create", key, number) if world.get(APPBUILD, key[1], key[0]) is None:
-            world.cluster.put(appbuild(key, uid=f"uid-{number}-{len(world.cluster.calls)}"))
+            world.created += 1  # a uid is given once, as by a real API server
+            world.cluster.put(appbuild(key, uid=f"uid-{number}-{world.created}"))
 
 
 @settings(max_examples=2000 if DEEP else 100, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -9,21 +9,12 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from tests.property.cluster import HOWS
 from tests.property.script import HARM, PLACES, SCRIPTS, WAYS, Way, begin, dealt, happen, play
-from tests.property.world import KINDS, World, fresh, image, kind_of
+from tests.property.stories import story, world_calls_until
+from tests.property.world import KINDS, at_rest, fresh, image, kind_of
 
 DEEP = os.environ.get("DATAAPP_DEEP") == "1"
-
-
-def story(world: World, kinds: tuple[str, ...]) -> None:
-    """Push one image after the other, each once the one before has come to its end."""
-    world.settle()
-    for serial, kind in enumerate(kinds, start=2):
-        world.open_session()
-        world.push(image(kind, serial))
-        world.settle()
-        world.close_sessions()
-    world.settle()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -143,7 +134,7 @@ def test_a_gateway_that_says_no_stalls_with_its_words_and_goes_on_when_it_says_y
 
 
 def test_a_release_waits_for_room_without_losing_time_and_a_newer_one_takes_its_place() -> None:
-    world = begin((1, 2, 0, False, False))
+    world = begin((1, 2, 0, False, "at once"))
     world.room = False
     world.push(image("good", 2))
     for _ in range(30):
@@ -161,7 +152,7 @@ def test_a_release_waits_for_room_without_losing_time_and_a_newer_one_takes_its_
 
 
 def test_a_gateway_that_only_says_that_it_has_switched_is_not_believed() -> None:
-    world = begin((1, 2, 0, False, False))
+    world = begin((1, 2, 0, False, "at once"))
     world.gateway_stale = True
     world.push(image("good", 2))
     for _ in range(60):
@@ -202,29 +193,12 @@ def test_a_crash_after_any_single_call_changes_nothing_about_the_end(kinds: tupl
         assert set(world.releases) == set(undisturbed.releases), f"died after call {point}: a release was made twice"
 
 
-def world_calls_until(world: World, kinds: tuple[str, ...], point: int) -> None:
-    """The same story, but the operator is killed once, right after call number ``point``."""
-    died = False
-    reconcile = world.reconcile
-
-    def once(*, die_after: int | None = None) -> bool:
-        nonlocal died
-        if not died and world.calls + world.writes_of_next_pass() >= point >= world.calls:
-            died = True
-            return reconcile(die_after=point - world.calls)
-        return reconcile(die_after=die_after)
-
-    world.reconcile = once  # type: ignore[method-assign]
-    story(world, kinds)
-    assert died
-
-
 @pytest.mark.parametrize("mishap", ["blink", "flap", "crash", "evict", "give up"])
 def test_whatever_happens_to_the_newest_pod_at_any_moment_visitors_are_served(mishap: str) -> None:
     """A blink, which takes all pods, changes nothing about the end."""
     passes = 16  # until it bakes
     for moment in range(passes):
-        world = begin((1, 2, 0, False, False))
+        world = begin((1, 2, 0, False, "at once"))
         world.push(image("good", 2))
         for now in range(passes):
             if now == moment:
@@ -267,7 +241,7 @@ def test_no_script_of_events_breaks_an_invariant(script: list[tuple[str, object]
     elif {what for what, _ in script} & HARM:
         # A release may rightly be taken back when its replicas are taken from it; somebody must be served if anybody was.
         assert all(e.weights or not e.stable for e in world.status.environments)
-        assert all(e.candidate is None and not e.removing and not e.draining for e in world.status.environments)
+        assert all(at_rest(e) for e in world.status.environments)
     elif kind_of(images[-1]) == "good" and world.spec.image == images[-1]:
         asked = world.spec.environments[0].name
         free = [env.name for env in world.spec.environments if env.name == asked or env.promotion.mode != "manual"]
@@ -277,7 +251,8 @@ def test_no_script_of_events_breaks_an_invariant(script: list[tuple[str, object]
 def test_the_script_comes_often_to_where_it_is_interesting() -> None:
     """Always the same scripts: nobody can make the events dull without noticing."""
     came: Counter[str] = Counter()
-    for number in range(30):
-        way = (1 + number % 2, 1 + number % 3, number % 3, number % 4 == 0, number % 5 < 2)
+    for number in range(45):
+        how = sorted(HOWS)[number % len(HOWS)]
+        way = (1 + number % 2, 1 + number % 3, number % 3, number % 4 == 0, how)
         came.update(play(begin(way), dealt(number))[1])
     assert {place: came[place] for place in PLACES if came[place] < 2} == {}, dict(came)

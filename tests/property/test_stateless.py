@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.property.script import HARM, SCRIPTS, WAYS, Script, Way, begin, happen, play
-from tests.property.test_release_machine import DEEP, story, world_calls_until
-from tests.property.world import World, fresh, image, kind_of
+from tests.property.stories import story, world_calls_until
+from tests.property.test_release_machine import DEEP
+from tests.property.world import World, at_rest, fresh, image, kind_of
 
 SCALES = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 5)), max_size=6)
 """When in a script somebody scales by hand (or an autoscaler does), and to how many."""
@@ -179,7 +180,7 @@ def test_a_crash_after_any_single_call_changes_nothing_about_the_end(kinds: tupl
 def test_whatever_happens_to_the_newest_pod_at_any_moment_visitors_are_served(mishap: str) -> None:
     passes = 16  # until it bakes
     for moment in range(passes):
-        world = begin((1, 2, 0, False, False), stateless=True)
+        world = begin((1, 2, 0, False, "at once"), stateless=True)
         world.push(image("good", 2))
         for now in range(passes):
             if now == moment:
@@ -226,7 +227,7 @@ def test_no_script_of_events_breaks_an_invariant(script: Script, scales: list[tu
         assert world.gone, "a deleted app whose time is over is still there"
         assert world.is_empty()
         return
-    assert all(e.candidate is None and not e.removing and not e.draining for e in world.status.environments)
+    assert all(at_rest(e) for e in world.status.environments)
     if {what for what, _ in script} & {*HARM, "scale"}:
         assert all(e.weights or not e.stable for e in world.status.environments)
     elif kind_of(images[-1]) == "good" and world.spec.image == images[-1]:

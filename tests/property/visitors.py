@@ -9,14 +9,16 @@ import re
 from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.status import SCALE, EnvironmentStatus
 from dataapp_operator.plan import names, routes
+from dataapp_operator.plan.names import PAGE
+from tests.property.alone import Alone
 from tests.property.cluster import Violation, kind_of
-from tests.property.promises import Promises
+from tests.property.no_way_back import NoWayBack
 
 NEVER_PASS = {"crash", "session", "silent", "mute"}
 """Kinds of images that nobody may ever be sent to."""
 
 
-class Visitors(Promises):
+class Visitors(NoWayBack, Alone):
     """Writes to routes."""
 
     def _check_route_write(self, name: str, labels: dict, new: dict, old: dict | None) -> None:
@@ -26,6 +28,7 @@ class Visitors(Promises):
         backends = routes.backends_of(new)
         if sum(backends.values()) != SCALE:
             raise Violation(f"weights of {name} sum to {sum(backends.values())}")
+        self._check_nobody_goes_back(name, labels[names.LABEL_ENVIRONMENT], old, new)
         old = old or self.deleted_routes.get(name)
         moved = old is None or routes.backends_of(old) != backends
         if moved and not self._backends_ready(new):
@@ -40,6 +43,9 @@ class Visitors(Promises):
                 raise Violation(f"{name} sends people to r{number}, which the persisted status does not justify")
             if number in memory.removing:
                 raise Violation(f"{name} sends people to r{number}, which is being removed")
+            if number == PAGE:
+                self._check_page(env)
+                continue
             if kind_of(self.images[(env, number)]) in NEVER_PASS:
                 raise Violation(f"people are sent to r{number}, which never passed its checks")
             fresh = old is not None and backend not in routes.backends_of(old)
@@ -98,7 +104,12 @@ class Visitors(Promises):
         left = {n for e, n in self.exposed if e == env and self._leads_cookies(e, n)} & there - target - set(removing)
         if not left <= gone:
             raise Violation(f"a page load may still land on {sorted(left - gone)} of {env}, which has left")
-        still = {n for n in left if any(self._asked_for(r) for r in self._rules_of(names.release("sales", env, n)))}
+        on_its_way = self.status.environment(env).candidate  # again, perhaps
+        still = {
+            n
+            for n in left - {on_its_way}
+            if any(self._asked_for(r) for r in self._rules_of(names.release("sales", env, n)))
+        }
         if still:
             raise Violation(f"whoever asks for {sorted(still)} of {env} still gets it, and it has left")
         scales = self.status.environment(env).scales
@@ -130,7 +141,10 @@ class Visitors(Promises):
             raise Violation(f"{name} shares visitors out among {sorted(backends)}, and their cookies lead nowhere")
 
     def _check_pins(self, name: str, new: dict) -> None:
-        """The cookie of a pod leads to that pod and to no other; whoever asks for a release on its way gets that one."""
+        """The cookie of a pod leads to that pod, and only while it does not answer to another one of its release.
+
+        Whoever asks for a release on its way gets that one.
+        """
         for rule in new["rules"]:
             asked = self._asked_for(rule)
             if asked is not None:
@@ -139,8 +153,10 @@ class Visitors(Promises):
             for match in rule["matches"]:
                 for header in match.get("headers", ()):
                     number, index = re.search(r"=(\d+)\\\.(\d+)", header["value"]).groups()
-                    led = [self._slot_of(backend["name"])[1:] for backend in rule["backendRefs"]]
-                    if led != [(int(number), f"s{index}")]:
+                    led = [self._slot_of(backend["name"]) for backend in rule["backendRefs"]]
+                    own = (led[0][0], int(number), f"s{index}")
+                    round_it = not self._slot_settled(own) and self._slot_ready(led[0]) and led[0][1] == int(number)
+                    if led != [own] and not (round_it and len(led) == 1):
                         raise Violation(f"{name} leads whoever has r{number}, slot {index} open to {led}")
 
     def _check_asked(self, name: str, number: int, led: set[tuple[str, int]]) -> None:

@@ -9,10 +9,12 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 
+from dataapp_operator.api.status import EnvironmentStatus
+from dataapp_operator.plan import names
 from dataapp_operator.plan.actions import Plan
 from dataapp_operator.plan.decide import decide
 from tests.property.calls import Calls
-from tests.property.cluster import CLASS, KINDS, START, Fleet, Pod, Violation, image, kind_of, spec
+from tests.property.cluster import CLASS, KINDS, PAGE_IMAGE, START, Fleet, Pod, Violation, image, kind_of, spec
 from tests.property.memory import Memory
 from tests.property.people import People
 from tests.property.sights import Sights
@@ -32,6 +34,7 @@ class World(Sights, Calls, Memory, SlowWork, People):
             self._last_plan = None
             return True
         self.answering = {slot[:2] for slot in self.services if self._slot_ready(slot)}
+        self._hear()
         plan = decide(self.observe())
         self._check_wakes(plan)
         self._check_ready(plan.status)
@@ -91,12 +94,12 @@ class World(Sights, Calls, Memory, SlowWork, People):
             elif self.room and not pod.placed:
                 pod.placed, pod.born, pod.quiet_since = True, self.now, self.now
             elif pod.broken_since is not None and (self.now - pod.broken_since).total_seconds() > pod.broken_for:
-                pod.broken_since = None
+                pod.broken_since, pod.mended_at = None, self.now
         self.program()
 
     def _make_pod(self, key: tuple[str, int, str], *, maker: str = "") -> None:
         self.serial += 1
-        name, img = f"pod-{self.serial}", self.images[key[:2]]
+        name, img = f"pod-{self.serial}", self.images.get(key[:2], PAGE_IMAGE)
         node = next((n for n in ("node-a", "node-b", "node-c") if n not in self.cordoned), "node-a")
         self.pods[name] = Pod(
             name=name, uid=self._uid(), slot=key, image=img, born=self.now, quiet_since=self.now, node=node, maker=maker
@@ -136,6 +139,8 @@ class World(Sights, Calls, Memory, SlowWork, People):
             quiet = quiet + 1 if self.calls == before else 0
             if quiet > 6 and wake is None:
                 return
+            if quiet > 40 and all(at_rest(env) for env in self.status.environments):
+                return  # what has failed is looked at again and again, and waits for a person
             # Nothing moves but the clock: go to the moment the machine waits for.
             self.tick(max(2.0, wake) if quiet > 6 and wake is not None else 2.0)
         raise Violation(f"it never comes to rest: {self.history[-6:]}")
@@ -159,6 +164,15 @@ class World(Sights, Calls, Memory, SlowWork, People):
         return out
 
 
+def at_rest(memory: EnvironmentStatus) -> bool:
+    """Nothing is on its way, but for what has failed and waits for a person."""
+    if memory.stopped is not None or names.PAGE in {w.release for w in memory.weights}:
+        return False
+    if memory.stuck is not None:
+        return memory.stuck.release == memory.candidate and {d.release for d in memory.draining} <= {memory.stable}
+    return memory.candidate is None and not memory.removing and not memory.draining
+
+
 def fresh(
     kind: str = "good",
     *,
@@ -167,10 +181,11 @@ def fresh(
     warm: int = 0,
     manual: bool = False,
     canary: bool = False,
+    how: str = "at once",
     stateless: bool = False,
 ) -> World:
     """A world with one new app."""
-    shape = {"manual": manual, "canary": canary, "stateless": stateless}
+    shape = {"manual": manual, "canary": canary, "how": how, "stateless": stateless}
     return World(spec=spec(image(kind, 1), environments=environments, slots=slots, warm=warm, **shape))
 
 

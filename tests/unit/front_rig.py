@@ -202,15 +202,18 @@ def environment(app_port: int, *, cookie: str = COOKIE, **optional: Any) -> dict
     return {"PATH": os.environ["PATH"], "DATAAPP_FRONT_HOME": str(settings.directory()), **slot}
 
 
+_PAGE = settings.page_environment()
+
+
 def configuration() -> str:
     return str(settings.directory() / "haproxy.cfg")
 
 
 @contextlib.asynccontextmanager
-async def front(*, app_port: int | None = None, **optional: Any) -> AsyncIterator[Front]:
+async def front(*, app_port: int | None = None, page: bool = False, **optional: Any) -> AsyncIterator[Front]:
     """Run app and front; `app_port` names another port in place of the app's own (to point the front at nothing).
 
-    `optional`: what else a slot may be told, as `settings.environment` takes it.
+    `page`: it has no app but a page that says so; `optional`: what else a slot may be told, as `settings.environment` takes it.
     """
     haproxy = program("haproxy")
     app = App()
@@ -225,7 +228,7 @@ async def front(*, app_port: int | None = None, **optional: Any) -> AsyncIterato
                 haproxy,
                 "-f",
                 configuration(),
-                env={**environment(app_port or app.port, **optional), **binds},
+                env={**environment(app_port or app.port, **optional), **binds, **(_PAGE if page else {})},
                 pass_fds=[listening.fileno() for listening in sockets],
             )
             ports = [listening.getsockname()[1] for listening in sockets]

@@ -149,6 +149,8 @@ def test_abort_says_where_visitors_go() -> None:
     early = view(serving("production", 13, candidate=14, phase="Checking"))
     assert decide("abort", first).words == "production: r1 is given up"
     assert decide("abort", early).words == "production: r14 is given up"
+    renewed = view({**BAKING, "stopped": {"release": 13, "since": "2026-11-22T10:00:00Z"}})
+    assert decide("abort", renewed).words == "production: r14 is given up; r13 is started again"
 
 
 def test_promote_full_skips_steps_where_there_are_some() -> None:
@@ -161,6 +163,17 @@ def test_promote_full_skips_steps_where_there_are_some() -> None:
         "r14 serves everybody in production already; it is being watched, until 10:11 (in 7m)"
     )
     assert "no steps to skip" in refused("promote-full", early, records(apprelease("production", 14, "Checking")))
+
+
+@pytest.mark.parametrize("hold", ["10m", "0s"])
+def test_promote_full_ends_a_hold(hold: str) -> None:
+    early = view(environment("production", stable=13, candidate=14, phase="Checking", weights={13: 1000}))
+    held = apprelease("production", 14, "Checking")
+    held["spec"]["plan"]["hold"] = hold
+    if hold == "0s":
+        assert "no steps to skip" in refused("promote-full", early, records(held))
+    else:
+        assert written(decide("promote-full", early, records(held)), "promote-full") == "production=14"
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,19 @@ def test_an_environment_that_the_operator_has_not_seen_yet_is_empty() -> None:
 def test_an_intent_to_another_release_is_a_way_back() -> None:
     back = environment("production", candidate=14, stable=13, intent={"switchTo": 13, "plan": 5})
     forth = environment("production", candidate=14, stable=13, intent={"switchTo": 14, "plan": 5})
+    room = environment("production", candidate=14, stable=13, phase="Pending", intent={"switchTo": 0, "plan": 5})
     assert view(back).environments[0].going_back
     assert not view(forth).environments[0].going_back
+    assert not view(room).environments[0].going_back
+
+
+def test_a_page_instead_of_the_app_is_no_release_that_serves() -> None:
+    renewed = environment(
+        "production", candidate=14, stable=13, phase="Checking", weights={0: 1000}, stopped={"release": 13}
+    )
+    memory = view(renewed).environments[0]
+    assert (memory.serving, memory.stopped) == ((), True)
+    assert 0 not in memory.live
 
 
 def test_a_release_is_read_with_its_steps() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -126,6 +127,26 @@ def test_whoever_says_no_more_word_has_lost_its_turn() -> None:
     assert abilities.claim(B, KEY)
 
 
+@pytest.mark.parametrize("found", [GOOD, BAD, UNMARKED], ids=["everything", "no pins", "no plan"])
+def test_nobody_asks_what_has_just_been_found_out(found: GatewayAbility) -> None:
+    """A pass may have looked before the answer came: the route it would ask by is taken away in the next one."""
+    clock, abilities = known(found)
+    assert not abilities.claim(A, KEY)
+    assert not abilities.known(B, KEY).elsewhere
+    clock.now += GOOD_FOR
+    assert abilities.claim(A, KEY)
+
+
+def test_whoever_gives_up_makes_way_at_once() -> None:
+    _, abilities = known()
+    abilities.claim(A, KEY)
+    abilities.give_up(A)
+    assert not abilities.known(B, KEY).elsewhere
+    assert abilities.claim(B, KEY)
+    abilities.give_up(A)
+    assert abilities.known(A, KEY).elsewhere, "it is B's turn, whatever A does"
+
+
 def work(*, ready: bool = True) -> ProveGateway:
     return ProveGateway(
         gateway=KEY, environment="sandbox", number=1, slots=(0,), cookie="c", host="h", address="a:1", ready=ready
@@ -176,6 +197,45 @@ async def test_a_question_that_breaks_off_is_asked_again_without_haste(caplog: p
             await asyncio.sleep(0.1)
     assert workbench.abilities.known(A, KEY).marks is None
     assert 2 <= senses.asked <= 4
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    "then", [(), (work(ready=False),), (replace(work(), number=2),)], ids=["over", "later", "other"]
+)
+async def test_what_is_no_longer_asked_is_not_answered(then: tuple[ProveGateway, ...]) -> None:
+    """Its route is about to go: it would be found out that the Gateway obeys none."""
+    senses = Senses(BAD)
+    workbench = Workbench(senses, wake=lambda _: None)
+    workbench.start(A, [work()])
+    await asyncio.sleep(0.5)
+    workbench.leave_off(A, [work()])
+    await asyncio.sleep(0.4)
+    workbench.leave_off(A, then)
+    await asyncio.sleep(5)
+    assert workbench.abilities.known(A, KEY) == GatewayAbility()
+    workbench.start(A, [work()])
+    await asyncio.sleep(2)
+    assert senses.asked == 2
+    assert workbench.abilities.known(A, KEY).pins is False
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+async def test_another_question_begins_in_the_very_pass_that_gives_one_up() -> None:
+    senses = Senses(GOOD)
+    workbench = Workbench(senses, wake=lambda _: None)
+    workbench.start(A, [work()])
+    await asyncio.sleep(0.5)
+    other = replace(work(), number=2)
+    workbench.leave_off(A, [other])
+    workbench.start(A, [other])
+    await asyncio.sleep(0.6)
+    assert workbench.abilities.known(A, KEY).marks is None, "the first one would be over by now"
+    await asyncio.sleep(0.5)
+    assert workbench.abilities.known(A, KEY) == GOOD
+    assert senses.asked == 2
 
 
 @pytest.mark.asyncio

@@ -254,3 +254,16 @@ async def test_a_missing_gateway_is_named() -> None:
     await control.reconciler.reconcile(APP)
     assert control.condition("Stalled")["reason"] == "GatewayMissing"
     assert "gateways/public" in control.condition("Stalled")["message"]
+
+
+async def test_a_question_about_a_gateway_is_left_off_before_what_it_asks_by_is_taken_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    control = Control(dataapp())
+    await control.reconciler.reconcile(APP)
+    order: list[str] = []
+    control.cluster.fault = lambda verb, kind, name: order.append(verb)
+    monkeypatch.setattr(control.workbench, "leave_off", lambda app, wanted: order.append("left off"))
+    await control.reconciler.reconcile(APP)
+    assert order[0] == "left off"
+    assert len(order) > 1

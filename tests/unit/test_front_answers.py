@@ -119,6 +119,20 @@ async def test_a_silent_app_is_a_503_with_words_and_without_a_pin() -> None:
                 assert jargon not in answer.body
 
 
+@pytest.mark.parametrize("path", ["/", "/static/app.js"])
+async def test_where_there_is_no_app_everybody_gets_a_page_at_once_and_no_pin(path: str) -> None:
+    async with front(page=True) as running:
+        started = time.monotonic()
+        answer = await running.get(path, lines=[f"Cookie: {SET_PIN.partition(';')[0]}"])
+        assert time.monotonic() - started < 1, "nothing is tried that cannot succeed"
+        assert (answer.status, answer.all("Retry-After")) == (503, ["5"])
+        assert answer.all(settings.RELEASE_HEADER) == ["0"]
+        assert answer.all("Set-Cookie") == []
+        assert b"A new version of this app is on its way" in answer.body
+        assert b"tries again every five seconds" in answer.body
+        assert (await running.get(settings.HEALTH_PATH, port=running.agent)).status == 200
+
+
 async def test_a_large_upload_arrives_whole_and_is_not_collected_first() -> None:
     half = bytes(range(256)) * 40_960  # 10 MiB
     async with front() as running, aiohttp.ClientSession() as client:

@@ -138,6 +138,14 @@ async def test_an_app_that_answers_404_on_its_entry_path_is_seen_all_the_same() 
         assert (await look(port)).seen
 
 
+async def test_a_page_instead_of_an_app_is_seen_and_an_error_of_the_gateway_is_not() -> None:
+    async with gateway((503, "57", "0")) as (port, _):
+        assert (await look(port, releases=(0,))).seen
+        assert not (await look(port, timeout=0.4)).seen
+    async with gateway((503, "57", "none")) as (port, _):
+        assert not (await look(port, releases=(0,), timeout=0.4)).seen
+
+
 async def test_no_gateway_at_all() -> None:
     view = await look(9, timeout=0.3)
     assert not view.seen

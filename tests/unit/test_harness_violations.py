@@ -205,6 +205,33 @@ def test_5_a_failure_takes_stable_away() -> None:
     assert check(before, "MODIFIED", app(stable=13)) == []
 
 
+def bound(phase: str, *, said: str = "") -> Snapshot:
+    """14 is irreversible, bakes, and somebody is about to send its visitors back to 13."""
+    made = release(14, phase) | {"spec": {"plan": {"compatibility": "irreversible"}}}
+    memory = app(
+        stable=13, candidate=14, weights=[{"release": 14, "weight": 1000}], intent={"switchTo": 13, "plan": 58}
+    )
+    memory["metadata"]["annotations"] = {"dataapps.dev/abort": said}
+    return replaced(steady(), made, weights(57, {14: 1000}), memory)
+
+
+def test_5_visitors_of_what_is_irreversible_are_sent_back_and_nobody_said_so() -> None:
+    back = weights(58, {13: 1000})
+    assert check(bound("RolledBack"), "MODIFIED", back) == [5]
+    assert check(bound("Aborted", said="staging=14,production=13"), "MODIFIED", back) == [5]
+    assert check(bound("Aborted", said=f"{ENV}=14@again"), "MODIFIED", back) == []
+    assert check(bound("Released"), "MODIFIED", back) == []
+
+
+def test_5_a_release_that_must_run_alone_is_started_beside_another() -> None:
+    alone = release(15, "Deploying") | {"spec": {"plan": {"strategy": "recreate"}}}
+    page = thing("Pod", f"{APP}-{ENV}-0-s0-abcde", marks=labels(1, "s0") | {"dataapps.dev/release": "0"})
+    assert check(replaced(steady(), alone), "ADDED", pod(15)) == [5]
+    assert check(replaced(steady(), release(15, "Deploying")), "ADDED", pod(15)) == []
+    left = without(replaced(steady(), alone, page), *(f"{APP}-{ENV}-{n}-s0-abcde" for n in (13, 14)))
+    assert check(left, "ADDED", pod(15)) == []
+
+
 def test_10_visitors_are_sent_elsewhere_before_it_is_written_down() -> None:
     memory = {"stable": 13, "candidate": 14, "weights": [{"release": 13, "weight": 1000}]}
     assert check(replaced(steady(), app(**memory)), "MODIFIED", weights(57, {14: 1000})) == [10]

@@ -192,6 +192,6 @@ def test_the_environment_classes_use_the_labs_gateway():
     for one in classes:
         assert one["spec"]["gateway"] == {"namespace": "gateways", "name": "public", "sectionName": "http"}
         assert one["spec"]["hostTemplate"].endswith(".localhost")
-        assert one["spec"]["previewHostTemplate"] == "{app}--r{release}--{environment}.localhost"
+        assert one["spec"]["previewHostTemplate"] == "{app}--r{release}--{environment}--{namespace}.localhost"
     (namespace,) = yaml.safe_load_all(operator_install._NAMESPACE_MANIFEST)
     assert namespace["metadata"]["labels"] == {"pod-security.kubernetes.io/enforce": "restricted"}

@@ -49,21 +49,6 @@ def busy(world: World, *live: int | None):
     return replace(world.observe(), fronts=fronts)
 
 
-def test_a_replica_stays_while_the_gateway_refuses_the_route_without_it() -> None:
-    """It goes on by the one that it took before, and that one leads there."""
-    world = released()
-    world.resize(1)
-    world.reconcile()
-    world.gateway_accepts = False
-    run(world, 60)
-    assert [slot.index for slot in scale(world).leaving] == [1], "somebody may come yet"
-    assert ("env0", 1, "s1") in world.replicasets
-    world.gateway_accepts = True
-    world.program()
-    world.settle()
-    assert ("env0", 1, "s1") not in world.replicasets
-
-
 def test_another_replica_gets_visitors_once_it_is_ready_and_it_is_no_release() -> None:
     world = released(slots=1)
     world.resize(2)
@@ -149,7 +134,8 @@ def test_nobody_leaves_while_one_that_stays_is_away() -> None:
     pod.broken_since, pod.broken_for = world.now, 1e6
     world.resize(1)
     run(world, 30)
-    assert set(serving(world)) == {"s0", "s1"}
+    assert serving(world) == {"s1": 1000}
+    assert scale(world) is None, "both still serve; the one that is away is only gone round"
 
 
 def test_when_the_one_that_takes_over_is_gone_visitors_stay_where_somebody_answers() -> None:
@@ -232,3 +218,23 @@ def test_a_size_that_sessions_decide_writes_nothing_while_nothing_changes() -> N
     calls = world.calls
     run(world, 200)
     assert world.calls == calls
+
+
+def test_a_replica_stays_as_long_as_the_gateway_may_still_lead_to_it() -> None:
+    """It does not accept what is written now: then it goes on with what was written before."""
+    world = released()
+    world.resize(1)
+    world.reconcile()
+    world.gateway_accepts = False
+    run(world, 120)
+    assert [slot.index for slot in scale(world).leaving] == [1], "somebody may come yet, however quiet it is"
+    run(world, 600)
+    assert scale(world).removing == (1,), "its time is over"
+    assert ("env0", 1, "s1") in {pod.slot for pod in world.pods.values()}
+    before = world.calls
+    run(world, 60)
+    assert world.calls == before
+    world.gateway_accepts = True
+    world.program()
+    run(world, 60)
+    assert {pod.slot for pod in world.pods.values()} == {("env0", 1, "s0")}

@@ -143,6 +143,7 @@ OTHER = EnvironmentClassSpec.model_validate(CLASS.wire() | {"hostTemplate": "{ap
         ({"gateways": {CLASS.gateway: GatewayFacts(exists=False)}}, "GatewayMissing", "does not exist"),
         ({"classes": {"env0": OTHER}}, "HostInvalid", "'sales_x' is not a valid host name"),
         ({"host_holders": {"sales--env0.localhost": "app 'b' in namespace 'n' (prod)"}}, "HostTaken", "app 'b'"),
+        ({"host_holders": {"sales--r*--env0.localhost": "app 'b' in namespace 'n'"}}, "HostTaken", "{namespace}"),
     ],
 )
 def test_what_only_others_can_mend_is_named_and_what_runs_is_left(change, reason: str, words: str) -> None:

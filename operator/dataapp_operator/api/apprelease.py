@@ -42,10 +42,12 @@ class ProbePlan(Model):
 class ReleasePlan(Model):
     """How this release is done; frozen with it."""
 
-    strategy: Literal["blueGreen", "canary"] = "blueGreen"
+    strategy: Literal["blueGreen", "canary", "recreate"] = "blueGreen"
     steps: tuple[CanaryStep, ...] = Field(
         default=(), max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
+    hold: Duration = "0s"
+    compatibility: Literal["concurrent", "exclusive", "irreversible"] = "concurrent"
     workload: Workload = Field(
         default="slots",
         description="slots: each replica is a pod of its own with a Service of its own, and a visitor stays with one;"

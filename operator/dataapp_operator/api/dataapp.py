@@ -55,6 +55,20 @@ _CANARY_RULE = {
     "rule": "!has(self.canary) || self.strategy == 'canary'",
     "message": "steps are for strategy: canary; set it, or leave canary out",
 }
+_HOLD_RULE = {
+    "rule": "!has(self.blueGreen) || (self.strategy == 'blueGreen' && self.compatibility != 'exclusive')",
+    "message": "blueGreen.hold is for strategy: blueGreen; leave it out (the steps of a canary have a hold of their own)",
+}
+_EXCLUSIVE_RULE = {
+    "rule": "self.strategy != 'canary' || self.compatibility != 'exclusive'",
+    "message": "in the steps of a canary two releases serve side by side, which compatibility: exclusive rules out: use strategy:"
+    " recreate",
+}
+_ONE_WAY_RULE = {
+    "rule": "self.strategy != 'recreate' || self.compatibility != 'irreversible'",
+    "message": "strategy: recreate ends the release before, and starts it again if the new one fails, which compatibility:"
+    " irreversible rules out: use blueGreen or canary",
+}
 _MAX_RULE = {
     "rule": "!has(self.max) || self.max >= self.min",
     "message": "replicas.max cannot be less than replicas.min",
@@ -336,15 +350,36 @@ class Canary(Model):
     )
 
 
+class BlueGreen(Model):
+    """The way of a new release to all new visitors at once."""
+
+    hold: Duration = Field(
+        default="0s",
+        description="For how long at least a release that has passed its checks can be looked at under its preview host,"
+        " before new visitors are sent to it.",
+    )
+
+
 class ReleasePolicy(Model):
     """How a new release takes over."""
 
-    strategy: Literal["blueGreen", "canary"] = Field(
+    strategy: Literal["blueGreen", "canary", "recreate"] = Field(
         default="blueGreen",
-        description="blueGreen: all new visitors at once; canary: a growing share of them, step by step.",
+        description="blueGreen: all new visitors at once; canary: a growing share of them, step by step; recreate: for apps that"
+        " cannot run twice, the release before ends before the new one starts.",
+    )
+    blue_green: BlueGreen | None = Field(
+        default=None,
+        description="What comes before the switch of strategy blueGreen; by default nothing but the checks.",
     )
     canary: Canary | None = Field(
         default=None, description="The steps of strategy canary; by default 5, 25 and 50 percent for 10 minutes each."
+    )
+    compatibility: Literal["concurrent", "exclusive", "irreversible"] = Field(
+        default="concurrent",
+        description="concurrent: the release before can take everybody back; exclusive: two releases must not run side by side"
+        " (as strategy recreate); irreversible: the release before cannot take anybody back (a database was changed, say), so"
+        " one that fails once visitors have come to it keeps them until a person or the next change decides.",
     )
     bake: Duration = Field(
         default="2m", description="How long the old release is kept whole after the switch, in case the new one fails."
@@ -354,12 +389,24 @@ class ReleasePolicy(Model):
     rollback: Rollback = Rollback()
     analysis: tuple[Metric, ...] = METRICS
 
-    model_config = Model.model_config | {"json_schema_extra": _cel(_CANARY_RULE)}
+    model_config = Model.model_config | {
+        "json_schema_extra": _cel(_CANARY_RULE, _HOLD_RULE, _EXCLUSIVE_RULE, _ONE_WAY_RULE)
+    }
+
+    @property
+    def way(self) -> Literal["blueGreen", "canary", "recreate"]:
+        """The strategy, with what the compatibility asks for."""
+        return "recreate" if self.compatibility == "exclusive" else self.strategy
+
+    @property
+    def hold(self) -> Duration:
+        """For how long a release that has passed its checks waits before the switch."""
+        return self.blue_green.hold if self.blue_green is not None and self.way == "blueGreen" else "0s"
 
     @property
     def steps(self) -> tuple[CanaryStep, ...]:
         """The steps on the way to all new visitors; none where they come at once."""
-        return (self.canary or Canary()).steps if self.strategy == "canary" else ()
+        return (self.canary or Canary()).steps if self.way == "canary" else ()
 
 
 PROMOTION_MODES = ("auto", "tag", "manual")

@@ -40,6 +40,8 @@ class Reason(StrEnum):
     CHECKING = "Checking"
     SWITCHING = "Switching"
     HOLDING = "Holding"
+    MAKING_ROOM = "MakingRoom"
+    RECREATING = "Recreating"
     SCALING = "Scaling"
     METRIC_FAILED = "MetricFailed"
     METRIC_INCONCLUSIVE = "MetricInconclusive"
@@ -81,6 +83,7 @@ class Reason(StrEnum):
     HOST_TAKEN = "HostTaken"
     QUOTA_EXCEEDED = "QuotaExceeded"
     NO_ROOM = "NoRoom"
+    ROLLBACK_UNSAFE = "RollbackUnsafe"
     REFUSED = "Refused"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
     # what is wrong with a repository, its manifests or its code

@@ -37,8 +37,30 @@ class Intent(Model):
     evict: bool = Field(default=False, description="What is left is ended once visitors are seen to be elsewhere.")
 
 
+class Stuck(Model):
+    """A release that failed with visitors on it, and that only a person may take back: it keeps what it has.
+
+    Where it was (``phase``, ``step``, ``intent``) is kept while a newer change tries to take its place.
+    """
+
+    release: int
+    reason: str = Field(max_length=128)
+    message: str = Field(max_length=2048)
+    since: Timestamp
+    phase: str | None = Field(default=None, max_length=32)
+    step: int | None = None
+    intent: Intent | None = None
+
+
+class Stopped(Model):
+    """The stable release, ended to make room for one that must not run beside it: it is started again if that one fails."""
+
+    release: int
+    since: Timestamp = Field(description="Since when new visitors have had a page that asks for patience.")
+
+
 class Weight(Model):
-    """The share of new visits a release gets, of :data:`SCALE`."""
+    """The share of new visits a release gets, of :data:`SCALE`. Release 0 is a page that asks for patience."""
 
     release: int
     weight: int
@@ -71,6 +93,7 @@ class Artefact(Model):
     image: str = Field(max_length=512)
     config_hash: str = Field(max_length=64)
     commit: str | None = Field(default=None, max_length=40)
+    irreversible: bool | None = Field(default=None, description="Going back from it is a person's decision.")
 
 
 class Quarantined(Model):
@@ -140,9 +163,14 @@ class EnvironmentStatus(Model):
     phase: str | None = Field(default=None, max_length=32)
     phase_since: Timestamp | None = None
     deadline: Timestamp | None = None
+    hold_until: Timestamp | None = Field(
+        default=None, description="Until when a candidate that has passed its checks is kept for people to look at."
+    )
     step: int | None = Field(default=None, description="The index of the canary step that the candidate is at.")
     plan: int = 0
     intent: Intent | None = None
+    stuck: Stuck | None = None
+    stopped: Stopped | None = None
     weights: tuple[Weight, ...] = Field(default=(), max_length=32, json_schema_extra=_LIST_BY_RELEASE)
     draining: tuple[Draining, ...] = Field(default=(), max_length=32, json_schema_extra=_LIST_BY_RELEASE)
     warm: tuple[Warm, ...] = Field(default=(), max_length=8, json_schema_extra=_LIST_BY_RELEASE)

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 
 from dataapp_operator.front.settings import FULL_HEADER, RELEASE_HEADER
-from dataapp_operator.plan.names import HEADER_PLAN
+from dataapp_operator.plan.names import HEADER_PLAN, PAGE
 
 _PAUSE = 0.1  # s between two visits
 _ONE_VISIT = 5.0  # s: Shiny answers a page load only when it is not computing
@@ -95,8 +95,8 @@ class Answer:
 
     @property
     def reached(self) -> bool:
-        """Whether a slot was reached, be it that it has no place."""
-        return self.by_app or (self.full and self.release is not None)
+        """Whether a slot was reached, be it that it has no place, or a page instead of an app."""
+        return self.by_app or (self.full and self.release is not None) or self.release == str(PAGE)
 
 
 async def visit(url: str, host: str, *, headers: Mapping[str, str], client: aiohttp.ClientSession) -> Answer | str:

@@ -7,6 +7,7 @@ taken out of them here, for all that follows.
 from datetime import datetime
 from typing import Any
 
+from dataapp_operator.api.reasons import Phase
 from dataapp_operator.cli import moments
 from dataapp_operator.cli.view import (
     Answer,
@@ -22,6 +23,8 @@ from dataapp_operator.cli.view import (
 )
 
 Json = dict[str, Any]
+_PAGE = 0
+"""Not a release but a page that new visitors get while an app is renewed."""
 
 
 def app(manifest: Json) -> App:
@@ -65,6 +68,7 @@ def release(manifest: Json) -> Release | None:
             Step(_number(step, "weight"), _text(step, "hold"), step.get("pause") is True)
             for step in _dicts(_dict(spec, "plan"), "steps")
         ),
+        hold=_text(_dict(spec, "plan"), "hold"),
         slots=tuple(
             Slot(_text(slot, "name"), slot.get("ready") is True, _number(slot, "sessions"))
             for slot in _dicts(status, "slots")
@@ -93,8 +97,11 @@ def _environment(name: str, memory: Json) -> Environment:
         candidate=candidate,
         phase=_text(memory, "phase"),
         step=_number(memory, "step"),
-        going_back=candidate is not None and _number(intent, "switchTo") not in {None, candidate},
-        weights={n: _number(entry, "weight") or 0 for n, entry in _by_release(memory, "weights")},
+        going_back=candidate is not None
+        and _number(intent, "switchTo") not in {None, candidate}
+        and _text(memory, "phase") != Phase.PENDING,
+        stopped=bool(_dict(memory, "stopped")),
+        weights={n: _number(entry, "weight") or 0 for n, entry in _by_release(memory, "weights") if n != _PAGE},
         sessions={n: _number(entry, "sessions") for n, entry in _by_release(memory, "draining")},
         warm={n: _moment(entry, "until") for n, entry in _by_release(memory, "warm")},
         commits={n: _text(entry, "commit")[:7] for n, entry in _by_release(memory, "artefacts")},

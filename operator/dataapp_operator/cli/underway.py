@@ -1,5 +1,6 @@
 """Commands about the release that is on its way: to everybody now, stay, go on, give it up. Pure."""
 
+from dataapp_operator.api.base import seconds
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import SCALE
 from dataapp_operator.cli import words
@@ -19,7 +20,8 @@ def promote_full(here: Situation) -> Decision:
             f"r{number} goes to everybody in {env.name} already, once its checks have passed; {here.standing}"
         )
     record = here.record(number)
-    if record is not None and not record.steps:
+    held = record is not None and seconds(record.hold) > 0 and env.phase in {Phase.DEPLOYING, Phase.CHECKING}
+    if record is not None and not record.steps and not held:
         raise Refusal(f"r{number} has no steps to skip: once its checks pass, everybody gets it at once")
     return here.decision(str(number), f"r{number} goes to everybody now, without its remaining holds and pauses")
 
@@ -55,6 +57,8 @@ def abort(here: Situation) -> Decision:
     stable = here.env.stable
     shown = stable is not None and here.env.weights.get(number)
     back = f"; new visitors go back to r{stable}" if shown else ""
+    if here.env.stopped:
+        back = f"; r{stable} is started again"
     return here.decision(str(number), f"r{number} is given up{back}")
 
 

@@ -52,6 +52,8 @@ class Environment:
     phase: str = ""
     step: int | None = None
     going_back: bool = False
+    stopped: bool = False
+    """The stable release was ended to make room; visitors have a page, or its successor."""
     weights: Mapping[int, int] = field(default_factory=dict)
     sessions: Mapping[int, int | None] = field(default_factory=dict)
     """Open sessions of releases that drain; None: nobody could count."""
@@ -171,5 +173,7 @@ class Release:
     preview_url: str = ""
     sessions: int | None = None
     steps: tuple[Step, ...] = ()
+    hold: str = ""
+    """For how long it can be looked at before the switch, as its plan says it."""
     slots: tuple[Slot, ...] = ()
     checks: tuple[Check, ...] = ()

@@ -61,12 +61,21 @@ class Abilities:
         return replace(ability, weighs=None, weighed="") if now >= entry.weighed + lasts else ability
 
     def claim(self, app: App, key: GatewayKey) -> bool:
-        """An app wants an answer. True: it is the one that asks."""
+        """An app wants an answer. True: it is the one that asks. False too where the answer came meanwhile."""
         entry, now = self._entry(key), self._clock()
+        if entry.ability.marks is not None and not self._is_stale(entry, now):
+            return False
         if self._turn(entry, now) is None:
             entry.turn = app
         entry.asked[app] = now
         return entry.turn == app
+
+    def give_up(self, app: App) -> None:
+        """An app does not ask any more, whatever it has seen so far: what it asked by is being taken away."""
+        for entry in self._entries.values():
+            entry.asked.pop(app, None)
+            if entry.turn == app:
+                entry.turn = None
 
     def learn(self, key: GatewayKey, found: GatewayAbility) -> list[App]:
         """What was found out about cookies and headers; returns whoever waits for it."""

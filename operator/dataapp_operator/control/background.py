@@ -8,7 +8,7 @@ asks again.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -48,6 +48,7 @@ LOOKS = 150
 TELL_EVERY = 10.0
 """Seconds after which an unchanged answer is looked at again (time itself may have made a slot empty for long enough)."""
 
+_PROVE = ("prove",)
 _BROKE_OFF = "the look through the gateway broke off; it is tried again"
 
 _READING_BROKE_OFF = "reading the code broke off; it is tried again"
@@ -111,6 +112,7 @@ class _Desk:
     fronts: dict[str, FrontFacts] = field(default_factory=dict)
     tasks: dict[tuple[object, ...], asyncio.Task[None]] = field(default_factory=dict)
     asked: dict[str, tuple[Target, ...]] = field(default_factory=dict)
+    proving: ProveGateway | None = None
     code: CodeFacts | None = None
     reading: ReadCode | None = None
     reading_changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -165,6 +167,16 @@ class Workbench:
         if reading is not None and not _read(desk.code, reading):
             self._run(app, desk, ("code",), self._read_code(app, desk))
 
+    def leave_off(self, app: AppKey, wanted: Collection[Background]) -> None:
+        """Before what it needs is taken away: stop asking what a Gateway can do, if nobody wants to know by this app now.
+
+        A question that is still asked when its route has gone would find out that the Gateway obeys no such route.
+        """
+        desk = self._desks.get(app)
+        if desk is not None and _PROVE in desk.tasks and desk.proving not in wanted:
+            desk.tasks.pop(_PROVE).cancel()
+            self.abilities.give_up(app)
+
     def _start_once(self, app: AppKey, desk: _Desk, work: Background) -> None:
         """Work that comes to an end by itself."""
         match work:
@@ -173,8 +185,9 @@ class Workbench:
             case ObserveGateway():
                 self._run(app, desk, ("look", work.environment, work.plan), self._look(app, desk, work))
             case ProveGateway():
-                if self.abilities.claim(app, work.gateway) and work.ready:
-                    self._run(app, desk, ("prove",), self._prove(work))
+                if self.abilities.claim(app, work.gateway) and work.ready and _PROVE not in desk.tasks:
+                    desk.proving = work
+                    self._run(app, desk, _PROVE, self._prove(work))
             case ReadLog():
                 key = (work.environment, work.number)
                 desk.logs.setdefault(key, LogFacts(running=True))
@@ -206,7 +219,8 @@ class Workbench:
             return
 
         def over(task: asyncio.Task[None]) -> None:
-            desk.tasks.pop(name, None)
+            if desk.tasks.get(name) is task:
+                del desk.tasks[name]
             if task.cancelled():
                 return
             if task.exception() is not None:
@@ -237,8 +251,10 @@ class Workbench:
         in_row = {Verdict.FAIL: before.failed_in_row + 1, Verdict.PASS: 0}.get(
             found.verdict or Verdict.ERROR, before.failed_in_row
         )
+        now = datetime.now(UTC)
+        failed_at = now if found.verdict is Verdict.FAIL else before.failed_at
         desk.checks[key] = replace(
-            found, attempt=work.attempt, running=False, failed_in_row=in_row, finished_at=datetime.now(UTC)
+            found, attempt=work.attempt, running=False, failed_in_row=in_row, failed_at=failed_at, finished_at=now
         )
 
     async def _look(self, app: AppKey, desk: _Desk, work: ObserveGateway) -> None:

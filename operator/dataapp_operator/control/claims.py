@@ -4,6 +4,7 @@ A claim is what stands in ``DataApp.status.environments[].host``. The index is k
 costs the same with ten apps and with a thousand.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from dataapp_operator.control.background import AppKey
@@ -18,6 +19,8 @@ class HostClaims:
         self._hosts: dict[AppKey, dict[str, str]] = {}
         self._holders: dict[str, set[AppKey]] = {}
         self._born: dict[AppKey, str] = {}
+        self._previews: dict[AppKey, set[str]] = {}
+        self._previewers: dict[str, set[AppKey]] = {}
 
     def update(self, app: AppKey, manifest: Json | None) -> None:
         """Take in the newest state of an app; None: it is gone."""
@@ -25,6 +28,7 @@ class HostClaims:
             self._holders[host].discard(app)
         if manifest is None:
             self._born.pop(app, None)
+            self.claim_previews(app, ())
             return
         self._born[app] = manifest["metadata"].get("creationTimestamp", "")
         environments = (manifest.get("status") or {}).get("environments") or []
@@ -40,6 +44,21 @@ class HostClaims:
             if other != app and (not mine or self._age(other) < self._age(app)):
                 return f"app {other[1]!r} in namespace {other[0]!r} ({self._hosts[other][host]})"
         return None
+
+    def claim_previews(self, app: AppKey, hosts: Iterable[str]) -> None:
+        """The preview hosts that follow from the app's classes, a star standing for the release. The older app has them."""
+        for host in self._previews.pop(app, ()):
+            self._previewers[host].discard(app)
+        claimed = set(hosts)
+        if claimed:
+            self._previews[app] = claimed
+        for host in claimed:
+            self._previewers.setdefault(host, set()).add(app)
+
+    def previewer(self, app: AppKey, host: str) -> str | None:
+        """Whose releases are to be seen under these preview hosts instead of this app's, in words."""
+        older = [other for other in self._previewers.get(host, ()) if self._age(other) < self._age(app)]
+        return f"app {min(older)[1]!r} in namespace {min(older)[0]!r}" if older else None
 
     def _age(self, app: AppKey) -> tuple[str, AppKey]:
         return self._born.get(app, ""), app

@@ -191,16 +191,19 @@ class Observer:
 
     def _holders(self, app: AppKey, spec: DataAppSpec, classes: Mapping[str, EnvironmentClassSpec]) -> dict[str, str]:
         namespace, name = app
-        out = {}
+        out, previews = {}, []
         for env in spec.environments:
             cls = classes.get(env.of_class)
+            if cls is not None:
+                previews.append(names.preview_hosts(cls, app=name, namespace=namespace, environment=env.name))
             if env.host is None and cls is None:
                 continue
             host = env.host or (names.host(cls, app=name, namespace=namespace, environment=env.name) if cls else "")
             holder = self._claims.holder(app, host)
             if holder is not None:
                 out[host] = holder
-        return out
+        self._claims.claim_previews(app, previews)
+        return out | {host: holder for host in previews if (holder := self._claims.previewer(app, host)) is not None}
 
 
 def _is_own(manifest: Json, owners: set[str]) -> bool:

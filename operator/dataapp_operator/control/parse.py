@@ -161,6 +161,7 @@ def pod(manifest: Json) -> PodFacts:
         node=(manifest.get("spec") or {}).get("nodeName"),
         ready=is_ready and not lost,
         unready_since=None if is_ready or not since else instant(since),
+        ready_since=instant(since) if is_ready and since else None,
         app=_container(status.get("containerStatuses"), "app"),
         front=_container(status.get("initContainerStatuses"), "front"),
         unschedulable=scheduled.get("message") if scheduled.get("reason") == "Unschedulable" else None,

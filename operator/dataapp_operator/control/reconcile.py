@@ -95,6 +95,7 @@ class Reconciler:
             self._teller.forget(app)
             return Outcome(Ok(), "gone")
         plan = decide(observed)
+        self._workbench.leave_off(app, plan.background)
         refusals = await self._act(app, plan)
         if refusals and observed.uid in self._observer.unholdable and observed.holdable:
             # Its deletion will not wait for sessions, and nothing else waits for that: the next pass does without.

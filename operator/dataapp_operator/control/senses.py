@@ -37,6 +37,8 @@ from dataapp_operator.plan.facts import CheckFacts, CodeFacts, FrontFacts, Gatew
 SESSION_TIMEOUT = 20.0
 LOOK_TIMEOUT = 10.0
 COUNT_TIMEOUT = 30.0
+PROVE_TIMEOUT = 20.0
+"""Seconds for which a gateway may go on not doing something until that is what it does: an hour's releases depend on it."""
 LOG_LINES = 200
 EXPECTED = {"fastapi": "an answer that describes the API, without an error"}
 EXPECTED_OF_SESSION = "a session that shows a value, without an error"
@@ -122,7 +124,7 @@ class ClusterSenses:
             Release(number=work.number, slots=work.slots, host=work.host, cookie=work.cookie),
             door=_door(work.address),
             refused=work.refused,
-            timeout=LOOK_TIMEOUT,
+            timeout=PROVE_TIMEOUT,
             client=self._client,
         )
         return GatewayAbility(pins=view.pins, marks=view.marks, words=view.words)

@@ -48,7 +48,7 @@ COMMAND: Final = ("/usr/bin/tini", "--", "haproxy", "-f", "/etc/front/haproxy.cf
 HOME: Final = "/etc/front"
 """Where the image keeps the files."""
 
-FILES: Final = ("haproxy.cfg", "front.lua", "unavailable.html", "full.html")
+FILES: Final = ("haproxy.cfg", "front.lua", "unavailable.html", "full.html", "renewing.html")
 """The files that belong in `HOME`, all from `directory()`."""
 
 
@@ -66,6 +66,15 @@ _OTHER_JAR = {"secure": "Path=/; Secure; Partitioned; Max-Age=0", "embedded": "P
 def directory() -> Path:
     """Where the files are beside this module: what an image build copies, and what the tests run."""
     return Path(__file__).parent
+
+
+NOBODY: Final = 9
+"""The port of an app where there is none."""
+
+
+def page_environment() -> dict[str, str]:
+    """The environment of a front without an app: every visitor gets a page that says so, and tries again."""
+    return environment(app_port=NOBODY, cookie="none", pin="none", release=0) | {"DATAAPP_PAGE": "1"}
 
 
 def environment(

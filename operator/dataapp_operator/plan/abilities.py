@@ -29,7 +29,12 @@ def of(scene: Scene) -> GatewayAbility:
 
 
 def before(scene: Scene, draft: Draft) -> bool:
-    """Whether the next release may begin: where one serves, its Gateway is asked first what a release may be like."""
+    """Whether the next release may begin: where one serves, its Gateway is asked first what a release may be like.
+
+    What takes the place of a candidate is not kept waiting: what serves may be what it mends, and answer nobody.
+    """
+    if scene.memory.candidate is not None:
+        return True
     ability, serving = of(scene), scene.memory.stable
     witness = serving is not None and scene.ready(serving) and scene.spec(serving) is not None
     route = None if serving is None else _preview(scene, serving)
@@ -52,6 +57,20 @@ def ahead(scene: Scene, draft: Draft, number: int) -> None:
     ability = of(scene)
     if ability.stale or not (_is_known(ability) or ability.marks is False):
         _prove(scene, draft, number)
+
+
+def makes_room(scene: Scene, draft: Draft, number: int, serving: int) -> bool:
+    """Whether what serves may end for a release: it is asked by once, and a page that nobody could see helps nobody.
+
+    Asked by once, whatever comes of it: as long as there are visits to it, it looks as if somebody had it open.
+    """
+    ability = of(scene)
+    if not ability.words or (ability.marks is False and ability.stale):
+        ahead(scene, draft, serving)
+    if ability.marks is not False:
+        return True
+    _say_unmarked(scene, draft, f"r{number} is to take the place of r{serving}")
+    return False
 
 
 def during(scene: Scene, draft: Draft, number: int) -> bool:

@@ -10,10 +10,11 @@ from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Intent
 from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.plan import analysis, commands, endings, fleet, probing, record
+from dataapp_operator.plan import analysis, commands, endings, fleet, probing, record, stuck, upkeep
 from dataapp_operator.plan.actions import ReadLog
 from dataapp_operator.plan.facts import CheckFacts
 from dataapp_operator.plan.health import Outlook
+from dataapp_operator.plan.names import PAGE
 from dataapp_operator.plan.scene import Draft, Scene, crash, lost, since
 
 BAKE_CHECK = 2
@@ -29,16 +30,17 @@ FAILURES_TO_ROLL_BACK = 2
 def say(scene: Scene, draft: Draft, number: int) -> None:
     """Say until when the old release is kept."""
     until = draft.memory.deadline or timestamp(scene.now)
-    draft.wait(
-        Reason.BAKING,
-        f"r{number} serves everybody; r{draft.memory.stable} is kept until {until[11:16]} in case it fails",
-        until=until,
-    )
+    kept = f"r{draft.memory.stable} is kept until {until[11:16]} in case it fails"
+    if draft.memory.stopped is not None:
+        kept = f"if it fails until {until[11:16]}, r{draft.memory.stable} is started again"
+    draft.wait(Reason.BAKING, f"r{number} serves everybody; {kept}", until=until)
 
 
 def advance(scene: Scene, draft: Draft, number: int) -> None:
     """One look at a release that bakes: taken back, kept on, or released."""
     found = trouble(scene, number)
+    if stuck.watch(scene, draft, number, found):
+        return
     if found is not None:
         roll_back(scene, draft, number, *found)
         return
@@ -47,20 +49,26 @@ def advance(scene: Scene, draft: Draft, number: int) -> None:
     done = scene.now >= deadline and proved(scene, number, check) and scene.ready(number)
     done = done and not analysis.undecided(analysis.findings(scene, number))
     if done and not commands.paused(scene):
-        draft.update(stable=number, stable_since=timestamp(scene.now), candidate=None, step=None)
+        draft.update(stable=number, stable_since=timestamp(scene.now), candidate=None, step=None, stopped=None)
         draft.enter(Phase.RELEASED, f"{scene.env}: r{number} is released")
         return
     check_again(scene, draft, number, check)
     if commands.paused(scene):
         draft.wait(
             Reason.PAUSED,
-            f"r{number} serves everybody and is paused by a person; r{scene.memory.stable} is kept as long as it is",
+            f"r{number} serves everybody and is paused by a person; {_before(scene)} as long as it is",
         )
     elif scene.now < deadline:
         say(scene, draft, number)
     else:
-        kept = f"r{number} serves everybody; r{scene.memory.stable} is kept"
+        kept = f"r{number} serves everybody; {_before(scene)}"
         say_unproved(scene, draft, number, kept, since=deadline)
+
+
+def _before(scene: Scene) -> str:
+    """What becomes of the release before, should this one fail."""
+    stable = scene.memory.stable
+    return f"r{stable} is started again if it fails" if scene.memory.stopped is not None else f"r{stable} is kept"
 
 
 def trouble(scene: Scene, number: int) -> tuple[Reason, str] | None:
@@ -161,11 +169,15 @@ def roll_back(
 ) -> None:
     """Take new visits back to stable. The record says why before anything is written.
 
-    ``blamed``: the same image with the same configuration is not tried again by itself.
+    ``blamed``: the same image with the same configuration is not tried again by itself. Where going back is not safe, only
+    a person may (``phase``: Aborted).
     """
     stable = scene.memory.stable
     if stable is None:
         return  # a first release has nothing to go back to, and never bakes
+    if phase is not Phase.ABORTED and stuck.bound(scene, number):
+        stuck.stay(scene, draft, number, reason, message)
+        return
     draft.records[number] = record.ended(
         scene,
         number,
@@ -179,10 +191,15 @@ def roll_back(
     spec = scene.spec(number)
     # Sessions are ended only where they are what fails: nobody loses by it.
     evict = spec is not None and spec.plan.rollback.sessions == "evict" and reason is Reason.SESSION_FAILED
-    plan = (scene.memory.intent.plan if scene.memory.intent is not None else draft.memory.plan) + 1
-    draft.update(intent=Intent(switch_to=stable, plan=plan, evict=evict), phase_since=timestamp(scene.now))
+    # What was ended can only be started again when this one has ended.
+    goal = PAGE if scene.memory.stopped is not None and scene.memory.phase != Phase.PENDING else stable
+    plan = upkeep.next_plan(scene.memory)
+    draft.update(intent=Intent(switch_to=goal, plan=plan, evict=evict), phase_since=timestamp(scene.now))
+    if stuck.is_it(scene, number):
+        draft.update(stuck=None)
     pods = tuple(target.pod for target in scene.targets(number))
     if pods and (scene.env, number) not in scene.observed.logs:  # the way back does not wait for it, the record does
         draft.background.append(ReadLog(environment=scene.env, number=number, pods=pods))
-    draft.wait(Reason.ROLLING_BACK, f"r{number} failed ({message}); new visits go back to r{stable}")
+    back = f"new visits go back to r{stable}" if goal != PAGE else f"r{stable} is started again when it has ended"
+    draft.wait(Reason.ROLLING_BACK, f"r{number} failed ({message}); {back}")
     draft.notes.append(f"{scene.env}: r{number} failed ({reason}), going back to r{stable}")

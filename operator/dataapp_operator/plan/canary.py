@@ -10,25 +10,29 @@ from datetime import timedelta
 from dataapp_operator.api.base import instant
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import SCALE, Intent
-from dataapp_operator.plan import abilities, analysis, baking, commands, probing
+from dataapp_operator.plan import abilities, analysis, baking, commands, probing, stuck, upkeep
 from dataapp_operator.plan.scene import Draft, Scene
 
 PERCENT = SCALE // 100
 
 
+def at_once(scene: Scene, number: int) -> bool:
+    """Whether a release that passed its checks gets all new visitors now: it comes back, or a person said so."""
+    memory = scene.memory
+    comes_back = number in {d.release for d in memory.draining} | {w.release for w in memory.warm}
+    return comes_back or commands.names_candidate(scene, commands.PROMOTE_FULL)
+
+
 def first_step(scene: Scene, number: int) -> int | None:
     """The step that a release begins with; None: all new visitors come at once.
 
-    So it is with a first release, with one that comes back, where a person said so, where the stable one answers nobody (a
-    share of the visitors for it would be a share of errors), and where the Gateway does not share visitors out.
+    So it is with a first release too, where the stable one answers nobody (a share of the visitors for it would be a share
+    of errors), and where the Gateway does not share visitors out.
     """
-    spec, memory = scene.spec(number), scene.memory
-    comes_back = number in {d.release for d in memory.draining} | {w.release for w in memory.warm}
-    if spec is None or not spec.plan.steps or memory.stable is None or comes_back:
+    spec, stable = scene.spec(number), scene.memory.stable
+    if spec is None or not spec.plan.steps or stable is None or at_once(scene, number):
         return None
-    if abilities.of(scene).weighs is False:
-        return None
-    if commands.names_candidate(scene, commands.PROMOTE_FULL) or not scene.any_ready(memory.stable):
+    if abilities.of(scene).weighs is False or not scene.any_ready(stable):
         return None
     return 0
 
@@ -39,10 +43,9 @@ def intend(scene: Scene, draft: Draft, number: int, step: int | None, *, within:
     steps = spec.plan.steps if spec is not None else ()
     partly = step is not None and step < len(steps)
     share = steps[step].weight if partly and step is not None else 100
-    plan = (draft.memory.intent.plan if draft.memory.intent is not None else draft.memory.plan) + 1
     told = f"{share} % of new visits go" if partly else "new visits go"
     draft.enter(Phase.RELEASING, f"{scene.env}: r{number}: {told} to it")
-    intent = Intent(switch_to=number, plan=plan, weight=share * PERCENT if partly else None)
+    intent = Intent(switch_to=number, plan=upkeep.next_plan(draft.memory), weight=share * PERCENT if partly else None)
     draft.update(intent=intent, step=step)
     draft.wait(
         Reason.SWITCHING,
@@ -54,6 +57,8 @@ def intend(scene: Scene, draft: Draft, number: int, step: int | None, *, within:
 def hold(scene: Scene, draft: Draft, number: int, *, within: float) -> None:
     """One look at a release that has its share: taken back, kept there, or on to the next step."""
     trouble = baking.trouble(scene, number)
+    if stuck.watch(scene, draft, number, trouble):
+        return
     spec, index = scene.spec(number), scene.memory.step
     if trouble is not None:
         baking.roll_back(scene, draft, number, *trouble)

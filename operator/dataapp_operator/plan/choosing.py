@@ -3,8 +3,8 @@
 from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.base import seconds
 from dataapp_operator.api.reasons import Phase, Reason
-from dataapp_operator.api.status import Artefact
-from dataapp_operator.plan import abilities, cookies, desired, endings, fleet_upkeep, limits, promotion, scaling
+from dataapp_operator.api.status import Artefact, Quarantined
+from dataapp_operator.plan import abilities, cookies, desired, endings, fleet_upkeep, limits, names, promotion, scaling
 from dataapp_operator.plan.actions import CreateRelease
 from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene
 from dataapp_operator.plan.wishes import Wish, wish_for
@@ -27,12 +27,14 @@ def choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
     wish, hold = wish_for(scene, earlier)
     content = None if wish is None else wish.content(scene.environment)
     if wish is None or content is None or content == desired.content(memory.artefact(memory.stable)):
+        if memory.stopped is None and _move_away(scene, draft):
+            return
         if hold is None:
             draft.update(waiting_for=None)
         else:
             draft.wait(hold.reason, hold.words, until=hold.until)
         return
-    failed = next((q for q in memory.quarantined if desired.content(q) == content), None)
+    failed = _failed(scene, content)
     if failed is not None and promotion.retries(scene) != failed.release:
         again = f"To try it once more as it is: {endings.retry_command(scene, failed.release)}"
         draft.wait(
@@ -40,8 +42,8 @@ def choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
             f"r{failed.release} is not tried again by itself: {failed.reason}. {again}",
         )
         return
-    unmeasurable = [m.name for m in scene.environment.release.analysis if m.prometheus is not None]
-    if unmeasurable and (scene.cls is None or scene.cls.prometheus is None):
+    unmeasurable = _unmeasurable(scene)
+    if unmeasurable:
         draft.stall(
             Reason.PROMETHEUS_MISSING,
             f"{', '.join(unmeasurable)}: the EnvironmentClass {scene.environment.of_class} names no Prometheus to ask. Ask the"
@@ -65,6 +67,32 @@ def choose(scene: Scene, draft: Draft, earlier: str | None) -> None:
         if failed is not None:
             draft.update(quarantined=tuple(q for q in memory.quarantined if q.release != failed.release))
         _begin(scene, draft, _spec_for(scene, wish, last_number=draft.last_number))
+
+
+def _move_away(scene: Scene, draft: Draft) -> bool:
+    """What cannot run twice is on a node that somebody is about to empty: the same is released once more, elsewhere."""
+    spec, node = scene.spec(scene.memory.stable), scene.on_cordoned_node(scene.memory.stable or names.PAGE)
+    if spec is None or node is None or spec.plan.strategy != "recreate" or scene.observed.suspended:
+        return False
+    if _failed(scene, desired.content(spec)) is not None:
+        return False
+    cause = f"the same as r{spec.number}, somewhere else: node {node} takes no new pods and may be emptied"
+    if abilities.before(scene, draft):
+        once_more(scene, draft, spec, cause)
+    return True
+
+
+def _failed(scene: Scene, content: tuple[str, str]) -> Quarantined | None:
+    """The release of this content that failed here, if one did."""
+    return next((q for q in scene.memory.quarantined if desired.content(q) == content), None)
+
+
+def _unmeasurable(scene: Scene) -> list[str]:
+    """What the author wants to be measured, and nobody is there to ask for it."""
+    assert scene.environment is not None  # noqa: S101 - the caller looked
+    if scene.cls is not None and scene.cls.prometheus is not None:
+        return []
+    return [m.name for m in scene.environment.release.analysis if m.prometheus is not None]
 
 
 def way_back(scene: Scene, content: tuple[str, str]) -> int | None:
@@ -101,6 +129,8 @@ def once_more(scene: Scene, draft: Draft, spec: AppReleaseSpec, cause: str) -> b
         many = max(many, scaling.replicas(scene).min)
     cookie = cookies.kind(scene, embed=spec.plan.cookie == "embedded")
     plan = spec.plan.model_copy(update={**desired.sized(spec.plan, many), "cookie": cookie, "pins": True})
+    if scene.environment is not None and scene.environment.release.way == "recreate":
+        plan = plan.model_copy(update={"strategy": "recreate", "steps": (), "hold": "0s"})
     again = spec.model_copy(update={"cause": cause, "limited": None, "plan": plan})
     made = (known for n, known in _made(scene).items() if limits.same(known, _numbered(again, n)))
     _begin(scene, draft, next(made, None) or limits.limit(scene, _numbered(again, draft.last_number + 1)))
@@ -116,18 +146,6 @@ def _made(scene: Scene) -> dict[int, AppReleaseSpec]:
 
 def _numbered(spec: AppReleaseSpec, number: int) -> AppReleaseSpec:
     return spec.model_copy(update={"number": number})
-
-
-def supersede_if_stuck(scene: Scene, draft: Draft, number: int, earlier: str | None) -> None:
-    """A started candidate is verified to its end, unless it cannot even start: then a newer wish takes its place."""
-    assert scene.environment is not None  # noqa: S101 - the caller looked
-    still = draft.memory.candidate == number and draft.memory.phase == scene.memory.phase == Phase.DEPLOYING
-    if not still or draft.trouble is None:
-        return
-    wish, _ = wish_for(scene, earlier)
-    if wish is not None and wish.content(scene.environment) != desired.content(scene.memory.artefact(number)):
-        draft.trouble = None
-        endings.supersede(scene, draft, number)
 
 
 def _in_the_way(scene: Scene, draft: Draft, content: tuple[str, str]) -> bool:
@@ -172,13 +190,31 @@ def _begin(scene: Scene, draft: Draft, spec: AppReleaseSpec) -> None:
         draining=tuple(d for d in draft.memory.draining if d.release != spec.number),
         artefacts=(
             *(a for a in draft.memory.artefacts if a.release != spec.number),
-            Artefact(release=spec.number, image=spec.image, config_hash=spec.config_hash, commit=spec.commit),
+            Artefact(
+                release=spec.number,
+                image=spec.image,
+                config_hash=spec.config_hash,
+                commit=spec.commit,
+                irreversible=True if spec.plan.compatibility == "irreversible" else None,
+            ),
         ),
     )
+    if spec.plan.strategy == "recreate" and _is_not_alone(scene, spec.number):
+        draft.enter(Phase.PENDING, f"{scene.env}: r{spec.number} is new, and waits until it is alone")
+        draft.wait(Reason.MAKING_ROOM, f"r{spec.number} waits until nothing else of the app runs here")
+        draft.wake_in(0)
+        return
     limit = seconds(spec.plan.probe.startup) + PROGRESS_ALLOWANCE
     draft.enter(Phase.DEPLOYING, f"{scene.env}: r{spec.number} is new, deploying", within=limit)
     draft.wait(Reason.STARTING, f"r{spec.number} is being created", until=draft.memory.deadline)
     draft.wake_in(0)
+
+
+def _is_not_alone(scene: Scene, number: int) -> bool:
+    """Whether anything of another release runs, or visitors are sent anywhere."""
+    memory = scene.memory
+    there = {n for env, n in scene.observed.slots if env == scene.env and scene.slots(n)} - {number}
+    return bool(there or memory.weights or memory.draining or memory.warm or memory.removing)
 
 
 def _serving(scene: Scene) -> int | None:
@@ -204,18 +240,25 @@ def _spec_for(scene: Scene, wish: Wish, *, last_number: int) -> AppReleaseSpec:
 
 
 def _wanted(scene: Scene, wish: Wish, number: int) -> AppReleaseSpec:
-    """What a release of a wish would be here and now, under this number."""
+    """What a release of a wish would be here and now, under this number.
+
+    What takes the place of a release that cannot be taken back cannot be taken back either, and nobody waits for it.
+    """
     assert scene.environment is not None  # noqa: S101 - the caller looked
-    cookie = cookies.kind(scene, embed=wish.here(scene.environment).embed)
-    return desired.release_spec(
+    spec = desired.release_spec(
         scene.app,
         wish,
         scene.environment,
         number=number,
         serving=_serving(scene),
         scaled=fleet_upkeep.scaled(scene),
-        cookie=cookie,
+        cookie=cookies.kind(scene, embed=wish.here(scene.environment).embed),
     )
+    if scene.memory.stuck is None:
+        return spec
+    strategy = "recreate" if spec.plan.strategy == "recreate" else "blueGreen"
+    at_once = {"strategy": strategy, "steps": (), "hold": "0s", "compatibility": "irreversible"}
+    return spec.model_copy(update={"plan": spec.plan.model_copy(update=at_once)})
 
 
 def _ended(scene: Scene, number: int) -> bool:

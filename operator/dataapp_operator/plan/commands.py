@@ -12,7 +12,7 @@ answered once, in ``status.environments[].answers``: with what was done, or with
 import re
 from dataclasses import dataclass
 
-from dataapp_operator.api.base import GROUP, timestamp
+from dataapp_operator.api.base import GROUP, seconds, timestamp
 from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.status import Answer
 from dataapp_operator.plan.scene import Draft, Scene
@@ -139,6 +139,9 @@ def _stands(scene: Scene, command: str, now: Word) -> str:
         if not pausing or now.step is None:
             return f"r{number} has no pausing step {now.step}"
         return f"r{number} goes on from step {now.step + 1} of {len(steps)}"
+    held = spec is not None and seconds(spec.plan.hold) > 0 and phase in {Phase.DEPLOYING, Phase.CHECKING}
+    if held:
+        return f"r{number} gets all new visitors without a hold, once its checks have passed"
     if phase == Phase.BAKING or not steps:
         return f"nothing was done: r{number} " + (
             "has all new visitors already" if phase == Phase.BAKING else "has no steps; all new visitors come at once"

@@ -82,8 +82,10 @@ def release_spec(
         config=wish.config,
         run=RunPlan(port=here.listens_on, env=here.env, resources=here.resources),
         plan=ReleasePlan(
-            strategy=environment.release.strategy,
+            strategy=environment.release.way,
             steps=environment.release.steps,
+            hold=environment.release.hold,
+            compatibility=environment.release.compatibility,
             **size,
             sessions_per_replica=here.replicas.sessions_per_replica,
             cookie=cookie,

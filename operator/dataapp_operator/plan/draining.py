@@ -10,13 +10,19 @@ from datetime import timedelta
 
 from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.environmentclass import Limits
-from dataapp_operator.api.status import Draining, Warm
+from dataapp_operator.api.reasons import Phase
+from dataapp_operator.api.status import Draining, EnvironmentStatus, Warm
 from dataapp_operator.plan import upkeep
 from dataapp_operator.plan.actions import AskFronts
+from dataapp_operator.plan.names import PAGE
 from dataapp_operator.plan.scene import Draft, Scene
 
 NOTICE = 600
 """Seconds that a release is told before it has to end earlier than promised, because too many drain."""
+LOOK = 5
+"""Seconds between two looks at what has to end before something else begins."""
+AT_LAST = 5
+"""Seconds in which whoever was sent to a release at the very last shows up, where nobody had it open for long before."""
 ASK_WARM = 5
 """Seconds until a warm release whose time is over, and whose fronts do not answer, is looked at again."""
 
@@ -26,7 +32,7 @@ def ask_fronts(scene: Scene, draft: Draft) -> None:
     memory = scene.memory
     if not memory.draining and memory.candidate is None and not _outlived(scene):
         return
-    targets = [t for number in sorted(upkeep.live(memory)) for t in scene.targets(number)]
+    targets = [t for number in sorted(upkeep.live(memory) - {PAGE}) for t in scene.targets(number)]
     if targets:
         draft.background.append(AskFronts(environment=scene.env, targets=tuple(targets)))
 
@@ -41,7 +47,7 @@ def advance(scene: Scene, draft: Draft) -> None:
             kept.append(entry)
             continue
         updated = entry.model_copy(update={"sessions": scene.sessions(entry.release)})
-        if entry.release in {draft.memory.stable, draft.memory.candidate, scene.memory.stable, scene.memory.candidate}:
+        if entry.release in _staying(scene.memory) | _staying(draft.memory):
             kept.append(updated)  # baking: it must be able to take everybody back; or on its way back itself
             continue
         empty = _empty(scene, entry)
@@ -59,6 +65,13 @@ def advance(scene: Scene, draft: Draft) -> None:
     _cool(scene, draft)
 
 
+def _staying(memory: EnvironmentStatus) -> set[int | None]:
+    """What visitors may be sent to again: not a stable release that makes room, unless they are sent back to it just now."""
+    makes_room = memory.stopped is not None and memory.stopped.release == memory.stable
+    stable = None if makes_room else memory.stable
+    return {stable, memory.candidate, memory.intent.switch_to if memory.intent is not None else None}
+
+
 def _over(scene: Scene, entry: Draining | Warm) -> bool:
     """Its stated end has come; or the app is to go, and a person does not want to wait for anybody."""
     return instant(entry.forced_at) <= scene.now or (scene.observed.departing and scene.observed.end_sessions)
@@ -69,10 +82,13 @@ def _empty(scene: Scene, entry: Draining) -> bool:
     if scene.observed.deleting and not any(slot.pods for slot in scene.slots(entry.release).values()):
         return True  # somebody took its pods (a namespace that is deleted, say), and nobody makes them again
     empty_for = _empty_for(scene, entry.release)
-    return (scene.now - instant(entry.since)).total_seconds() >= empty_for and _quiet(scene, entry.release)
+    if scene.memory.stopped is not None and scene.memory.stopped.release == entry.release:
+        empty_for = min(empty_for, AT_LAST)  # nobody had it open for emptyFor before either
+    return (scene.now - instant(entry.since)).total_seconds() >= empty_for and quiet(scene, entry.release)
 
 
-def _quiet(scene: Scene, number: int) -> bool:
+def quiet(scene: Scene, number: int) -> bool:
+    """Whether nothing has been open on a release for ``emptyFor``, as all of its fronts say."""
     empty_for = _empty_for(scene, number)
     fronts = scene.fronts(number)
     return all(f.live == 0 and f.quiet_for is not None and f.quiet_for >= empty_for for f in fronts)
@@ -111,6 +127,7 @@ def _outlives(scene: Scene, entry: Warm, *, newer: int) -> bool:
     most = spec.plan.keep_warm.releases if spec is not None else 0
     return (
         newer >= most
+        or scene.memory.phase == Phase.PENDING  # somebody waits until it is alone
         or scene.environment is None
         or scene.now >= instant(entry.until)
         or scene.on_cordoned_node(entry.release) is not None
@@ -125,7 +142,7 @@ def _cool(scene: Scene, draft: Draft) -> None:
             continue
         if entry.release not in over:
             draft.wake_at.append(instant(entry.until))
-        elif _over(scene, entry) or _quiet(scene, entry.release):
+        elif _over(scene, entry) or quiet(scene, entry.release):
             draft.remove([entry.release])
         elif scene.sessions(entry.release):
             back = Draining(release=entry.release, since=timestamp(scene.now), forced_at=entry.forced_at)

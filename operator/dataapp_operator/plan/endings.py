@@ -7,12 +7,14 @@ is not. Removal itself is justified by the persisted memory and so happens in a 
 from dataapp_operator.api.base import timestamp
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Draining, Quarantined
-from dataapp_operator.plan import names, record
+from dataapp_operator.plan import desired, names, record
 from dataapp_operator.plan.actions import ReadLog
 from dataapp_operator.plan.facts import LogFacts
 from dataapp_operator.plan.health import Health
 from dataapp_operator.plan.scene import Draft, Scene
 
+ONCE_MORE = 15
+"""Seconds until what has to come is looked at again."""
 _PUSH = "Mend the app and release a new image; this one is not tried again by itself."
 
 
@@ -25,6 +27,13 @@ def retry_command(scene: Scene, number: int) -> str:
     """The line that a person types to have a failed release tried once more."""
     wanted = f"{names.ANNOTATION_RETRY}={scene.env}={number}"
     return f"kubectl annotate dataapp {scene.app} -n {scene.observed.namespace} --overwrite {wanted}"
+
+
+def only_one(scene: Scene, number: int) -> bool:
+    """Whether a candidate is what served before, and was ended: there is nothing else to go back to."""
+    memory = scene.memory
+    mine, before = desired.content(memory.artefact(number)), desired.content(memory.artefact(memory.stable))
+    return memory.stopped is not None and number != memory.stable and mine is not None and mine == before
 
 
 def fail_with_log(scene: Scene, draft: Draft, number: int, why: Health) -> None:
@@ -47,7 +56,14 @@ def with_cause(message: str, log: LogFacts | None) -> str:
 
 
 def fail(scene: Scene, draft: Draft, number: int, reason: Reason, message: str, next_step: str) -> None:
-    """No user ever saw it: record why, do not try the same again, remove its parts."""
+    """No user ever saw it: record why, do not try the same again, remove its parts.
+
+    Unless it is all there is: then it is tried again and again, as what serves is.
+    """
+    if only_one(scene, number):
+        draft.stall(reason, f"r{number}: {message}. Nothing else can serve, so it is tried again and again")
+        draft.wake_in(ONCE_MORE)
+        return
     draft.records[number] = record.ended(
         scene, number, phase=Phase.FAILED, reason=reason, message=message, next_step=next_step
     )
@@ -93,6 +109,7 @@ def _leave(draft: Draft, number: int, phase: Phase) -> None:
         phase=str(Phase.RELEASED if draft.memory.stable is not None else phase),
         phase_since=timestamp(draft.now),
         deadline=None,
+        hold_until=None,
         waiting_for=None,
     )
     if number in {d.release for d in draft.memory.draining}:

@@ -18,7 +18,10 @@ from dataapp_operator.plan import (
     names,
     phases,
     record,
+    recreating,
+    replacing,
     scaling,
+    stuck,
     switching,
     upkeep,
     words,
@@ -45,7 +48,7 @@ def step(scene: Scene, *, last_number: int, earlier: str | None) -> Draft:
     if cls is not None:
         draft.update(host=scene.host, url=names.url(cls, scene.host))
     upkeep.ensure(scene, draft, cls)
-    if scene.memory.intent is None:
+    if scene.memory.intent is None and stuck.undecided(scene) is None:
         upkeep.ensure_weights(scene, draft, cls)
     upkeep.remove(scene, draft)
     scaling.remove(scene, draft)
@@ -54,15 +57,19 @@ def step(scene: Scene, *, last_number: int, earlier: str | None) -> Draft:
     elif scene.memory.candidate is not None:
         if not hands.abort(scene, draft, scene.memory.candidate):
             phases.advance(scene, draft, scene.memory.candidate, gateway)
-            choosing.supersede_if_stuck(scene, draft, scene.memory.candidate, earlier)
+            replacing.consider(scene, draft, scene.memory.candidate, earlier)
+    elif stuck.take_up(scene, draft):
+        pass
     elif not scene.refusals() and not hands.begin(scene, draft):
         choosing.choose(scene, draft, earlier)
+        recreating.bring_back(scene, draft)
     if scene.environment is not None:
         hands.answer_rest(scene, draft)
     draining.advance(scene, draft)
     scaling.advance(scene, draft)
     draining.ask_fronts(scene, draft)
     scaling.ask_fronts(scene, draft)
+    recreating.tidy(scene, draft)
     abilities.tidy(scene, draft)
     fleet_upkeep.complain(scene, draft)
     _refused(scene, draft)
@@ -116,6 +123,16 @@ def _outside_trouble(scene: Scene, environment: Environment, gateway: GatewayFac
             Reason.HOST_TAKEN,
             f"the host {scene.host} belongs to {holder} already; the first claim wins. Choose another host",
         )
+    previews = names.preview_hosts(cls, app=scene.app, namespace=scene.observed.namespace, environment=scene.env)
+    holder = scene.observed.host_holders.get(previews)
+    if holder is not None:
+        return (
+            Reason.HOST_TAKEN,
+            (
+                f"releases could not be looked at before they serve: the hosts {previews} belong to {holder} already. Ask the"
+                " platform team to put {namespace} into previewHostTemplate in the EnvironmentClass, or give the app another name"
+            ),
+        )
     return None
 
 
@@ -149,7 +166,9 @@ def _depart(scene: Scene, draft: Draft) -> None:
     """The environment is no longer wanted: no new visits, open sessions until their end, then nothing."""
     memory = scene.memory
     leaving = {n for n in (memory.stable, memory.candidate) if n is not None} | {w.release for w in memory.weights}
-    leaving -= {d.release for d in memory.draining}
+    leaving |= {memory.stuck.release} if memory.stuck is not None else set()
+    leaving -= {d.release for d in memory.draining} | {names.PAGE}
+    leaving -= {memory.stopped.release} if memory.stopped is not None else set()
     if leaving or memory.weights or memory.intent:
         fresh = [switching.begin_draining(scene, n) for n in sorted(leaving - set(memory.removing))]
         draft.update(
@@ -158,11 +177,14 @@ def _depart(scene: Scene, draft: Draft) -> None:
             candidate=None,
             step=None,
             intent=None,
+            stuck=None,
+            stopped=None,
             weights=(),
             draining=(*draft.memory.draining, *fresh),
             phase=None,
             phase_since=timestamp(scene.now),
             deadline=None,
+            hold_until=None,
             waiting_for=None,
         )
         draft.notes.append(f"{scene.env}: no longer wanted; open sessions are kept until their end")
@@ -182,5 +204,5 @@ def _refused(scene: Scene, draft: Draft) -> None:
 def _forget(draft: Draft) -> None:
     """Drop the artefacts of releases that are nowhere any more."""
     memory = draft.memory
-    numbers = upkeep.live(memory) | set(memory.removing) | {n for n in (memory.candidate,) if n is not None}
+    numbers = upkeep.live(memory) | set(memory.removing) | {memory.candidate, memory.stable}
     draft.update(artefacts=tuple(a for a in memory.artefacts if a.release in numbers))

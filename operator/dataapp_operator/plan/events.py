@@ -107,9 +107,9 @@ def _note(spec: AppReleaseSpec, status: AppReleaseStatus, entry: TimelineEntry) 
                 f" ({spec.cause})" if spec.cause else ""
             )
         case Phase.BAKING:
-            return (
-                f"{what}{of}: its sessions work, new visitors go to it; the release before is kept for {spec.plan.bake}"
-            )
+            alone = spec.plan.strategy == "recreate"
+            before = "is started again if it fails within" if alone else "is kept for"
+            return f"{what}{of}: its sessions work, new visitors go to it; the release before {before} {spec.plan.bake}"
         case Phase.RELEASED:
             again = entry != next(e for e in status.timeline if e.phase == Phase.RELEASED)
             return f"{what}{of} serves everybody again" if again else f"{what}{of} is released"

@@ -95,7 +95,7 @@ class ContainerFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodFacts(ObjectFacts):
-    """A slot's pod. ``unready_since`` is None while it is ready."""
+    """A slot's pod. ``unready_since`` is None while it is ready, ``ready_since`` while it is not."""
 
     slot: str = "s0"
     over: bool = False
@@ -104,6 +104,7 @@ class PodFacts(ObjectFacts):
     node: str | None = None
     ready: bool = False
     unready_since: datetime | None = None
+    ready_since: datetime | None = None
     app: ContainerFacts = ContainerFacts()
     front: ContainerFacts = ContainerFacts()
     unschedulable: str | None = None
@@ -226,6 +227,8 @@ class CheckFacts:
     samples: int = 0
     log: tuple[str, ...] = ()
     failed_in_row: int = 0
+    failed_at: datetime | None = None
+    """When one last failed, whatever came since."""
     finished_at: datetime | None = None
 
 

@@ -6,7 +6,8 @@ no new pod. What a person went back from is not tried again by itself, however m
 
 from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.reasons import Phase, Reason
-from dataapp_operator.plan import abilities, baking, choosing, commands, desired, endings
+from dataapp_operator.plan import abilities, baking, choosing, commands, desired, endings, recreating
+from dataapp_operator.plan.names import PAGE
 from dataapp_operator.plan.scene import Draft, Scene
 
 _SERVED = {Phase.DRAINING, Phase.WARM, Phase.RETIRED}
@@ -18,19 +19,26 @@ def abort(scene: Scene, draft: Draft, number: int) -> bool:
     if said is None or said.number != number or commands.misread(commands.ABORT, said, scene):
         return False
     memory = scene.memory
-    if memory.intent is not None and memory.intent.switch_to != number:
+    makes_room = memory.phase == Phase.PENDING and memory.intent is not None and memory.intent.switch_to == PAGE
+    if memory.intent is not None and memory.intent.switch_to != number and not makes_room:
         commands.answer(draft, commands.ABORT, said, f"nothing was done: r{number} is being taken back already")
         return False
-    if memory.phase in {Phase.RELEASING, Phase.BAKING} and memory.stable is not None:
+    serves = memory.phase in {Phase.RELEASING, Phase.BAKING} and memory.stable is not None
+    whole = recreating.can_turn_back(scene)
+    if (serves and not endings.only_one(scene, number)) or whole:
         baking.roll_back(scene, draft, number, Reason.ABORTED, "a person gave it up", phase=Phase.ABORTED)
-        commands.answer(draft, commands.ABORT, said, f"r{number} is given up; new visits go back to r{memory.stable}")
+        back = f"new visits go back to r{memory.stable}"
+        if memory.stopped is not None and not whole:
+            back = f"r{memory.stable} is started again when it has ended"
+        commands.answer(draft, commands.ABORT, said, f"r{number} is given up; {back}")
         return True
     if memory.phase == Phase.RELEASING:
         told = f"nothing was done: r{number} is the first release here, and visitors are on their way to it"
         commands.answer(draft, commands.ABORT, said, told)
         return False
     endings.abort(scene, draft, number)
-    commands.answer(draft, commands.ABORT, said, f"r{number} is given up; nobody was sent to it")
+    again = f"; r{memory.stable} is started again" if memory.stopped is not None else ""
+    commands.answer(draft, commands.ABORT, said, f"r{number} is given up; nobody was sent to it{again}")
     return True
 
 
@@ -95,8 +103,10 @@ def _roll_back(scene: Scene, draft: Draft, said: commands.Word, spec: AppRelease
         choosing.come_back(draft, back)
         told += ", which is still there" if back == number else f", of which r{back} is still there"
     else:
-        # It has proved itself here: no steps, as with every way back.
-        plan = former.plan.model_copy(update={"strategy": "blueGreen", "steps": ()})
+        # It has proved itself here: no steps and no hold, as with every way back.
+        alone = "recreate" in {former.plan.strategy, spec.plan.strategy}
+        strategy = "recreate" if alone else "blueGreen"
+        plan = former.plan.model_copy(update={"strategy": strategy, "steps": (), "hold": "0s"})
         cause = f"the same as r{number}: a person went back to it from r{spec.number}"
         if not choosing.once_more(scene, draft, former.model_copy(update={"plan": plan}), cause):
             return True  # it begins when that has gone

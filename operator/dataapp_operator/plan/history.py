@@ -50,7 +50,7 @@ def _records(observed: Observed) -> Iterator[Delete]:
 
 def _needed(memory: EnvironmentStatus) -> set[int]:
     numbers = upkeep.live(memory) | set(memory.removing) | {q.release for q in memory.quarantined}
-    return numbers | {n for n in (memory.candidate,) if n is not None}
+    return numbers | {n for n in (memory.candidate, memory.stable) if n is not None}
 
 
 def _over(record: ReleaseFacts) -> bool:

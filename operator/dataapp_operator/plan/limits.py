@@ -6,8 +6,15 @@ Where weights are not kept, there are no steps.
 """
 
 from dataapp_operator.api.apprelease import AppReleaseSpec
+from dataapp_operator.api.reasons import Reason
+from dataapp_operator.plan import endings
 from dataapp_operator.plan.abilities import LONGEST, named, of
-from dataapp_operator.plan.scene import Scene
+from dataapp_operator.plan.scene import Draft, Scene
+
+_SIZE = ("slots", "workload", "replicas")
+"""What of a plan says how many replicas there are, and what they are."""
+_CUT = ("pins", "strategy", "steps")
+"""What else of a plan may be otherwise because of a Gateway."""
 
 
 def limit(scene: Scene, spec: AppReleaseSpec) -> AppReleaseSpec:
@@ -15,7 +22,8 @@ def limit(scene: Scene, spec: AppReleaseSpec) -> AppReleaseSpec:
     ability, cls = of(scene), scene.cls
     if cls is None or not spec.plan.pins:
         return spec
-    at_once: dict[str, object] = {"strategy": "blueGreen", "steps": ()}
+    alone = spec.plan.strategy == "recreate"  # for a reason of its own, that no Gateway takes away
+    at_once: dict[str, object] = {"strategy": "recreate" if alone else "blueGreen", "steps": ()}
     if ability.pins is False:
         told = f"{named(cls)} does not keep a visitor with a replica ({ability.words[:LONGEST]})"
         plan: dict[str, object] = {"pins": False}
@@ -23,9 +31,10 @@ def limit(scene: Scene, spec: AppReleaseSpec) -> AppReleaseSpec:
             told += ": any replica may answer any request, and either release while one takes over from another"
         else:
             plan |= {"slots": 1, **at_once}
+            reach = "a page that asks for patience" if alone else "the new release"
             told += (
                 ". So there is one replica, and all new visitors come to a new release at once; pages that are open keep"
-                " their connection, and their uploads, downloads, files and reconnects reach the new release and may be lost"
+                f" their connection, and their uploads, downloads, files and reconnects reach {reach} and may be lost"
             )
     elif ability.weighs is False and spec.plan.steps:
         plan = at_once
@@ -42,11 +51,11 @@ def same(known: AppReleaseSpec, wanted: AppReleaseSpec) -> bool:
 
     The number of replicas may have changed since, and what they are: an operator before this one made slots of everything.
     """
-    if known.limited is not None:
-        return known.model_copy(update={"plan": wanted.plan, "limited": wanted.limited}) == wanted
-    now = wanted.plan
-    plan = known.plan.model_copy(update={"slots": now.slots, "workload": now.workload, "replicas": now.replicas})
-    return known.model_copy(update={"plan": plan}) == wanted
+    alone = {plan.strategy == "recreate" for plan in (known.plan, wanted.plan)}
+    fields = (*_SIZE, *_CUT) if known.limited is not None and len(alone) == 1 else _SIZE
+    plan = known.plan.model_copy(update={field: getattr(wanted.plan, field) for field in fields})
+    told = {} if known.limited is None else {"limited": wanted.limited}
+    return known.model_copy(update={"plan": plan, **told}) == wanted
 
 
 def is_one_replica(spec: AppReleaseSpec | None) -> bool:
@@ -57,3 +66,13 @@ def is_one_replica(spec: AppReleaseSpec | None) -> bool:
 def fits(scene: Scene, spec: AppReleaseSpec | None) -> bool:
     """Whether the Gateway can carry a release out as it is."""
     return spec is None or not spec.plan.pins or of(scene).pins is not False
+
+
+def begin_again(scene: Scene, draft: Draft, number: int) -> bool:
+    """Give a candidate up that its Gateway cannot carry out as it is: the same begins once more as it can."""
+    spec = scene.spec(number)
+    if spec is None or fits(scene, spec):
+        return False
+    told = f"nobody was sent to it: {limit(scene, spec).limited}. The same begins once more like that"
+    endings.drop(scene, draft, number, Reason.GATEWAY_UNABLE, told)
+    return True

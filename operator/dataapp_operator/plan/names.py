@@ -52,6 +52,9 @@ that the Deployment has is somebody else's business (an autoscaler's, a person's
 LABEL_TEMPLATE = "pod-template-hash"
 """On what a Deployment makes: its ReplicaSets, and their pods."""
 
+PAGE = 0
+"""The number of no release: what new visitors get while an app is renewed that cannot run twice (see ``page``)."""
+
 HEADER_PLAN = "X-DataApp-Plan"
 NO_PLAN = 0
 """What the header says on a preview host, where no plan shares visitors out: plans count from one."""
@@ -177,6 +180,11 @@ def host(cls: EnvironmentClassSpec, *, app: str, namespace: str, environment: st
 def preview_host(cls: EnvironmentClassSpec, *, app: str, namespace: str, environment: str, number: int) -> str:
     """The preview host of one release."""
     return _fill(cls.preview_host_template, app=app, namespace=namespace, environment=environment, release=str(number))
+
+
+def preview_hosts(cls: EnvironmentClassSpec, *, app: str, namespace: str, environment: str) -> str:
+    """The preview hosts of all releases of an environment, with a star for their number."""
+    return _fill(cls.preview_host_template, app=app, namespace=namespace, environment=environment, release="*")
 
 
 def url(cls: EnvironmentClassSpec, of_host: str) -> str:

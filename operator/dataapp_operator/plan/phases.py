@@ -11,9 +11,20 @@ from datetime import timedelta
 from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.plan import abilities, baking, canary, commands, endings, limits, probing, switching
+from dataapp_operator.plan import (
+    abilities,
+    baking,
+    canary,
+    commands,
+    endings,
+    holding,
+    limits,
+    probing,
+    recreating,
+    switching,
+)
 from dataapp_operator.plan.choosing import CHECK_DEADLINE
-from dataapp_operator.plan.facts import GatewayFacts
+from dataapp_operator.plan.facts import CheckFacts, GatewayFacts
 from dataapp_operator.plan.health import Health, Outlook
 from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene, lost, since
 
@@ -24,6 +35,10 @@ CHECK_AGAIN = 3
 def advance(scene: Scene, draft: Draft, number: int, gateway: GatewayFacts) -> None:
     """One step of the candidate."""
     match scene.memory.phase:
+        case Phase.PENDING if scene.memory.intent is not None:
+            switching.advance(scene, draft, number, gateway)
+        case Phase.PENDING:
+            recreating.advance(scene, draft, number)
         case Phase.DEPLOYING:
             _deploying(scene, draft, number)
         case Phase.CHECKING:
@@ -107,46 +122,69 @@ def _checking(scene: Scene, draft: Draft, number: int) -> None:
         endings.fail_with_log(scene, draft, number, failed)
         return
     check = probing.of(scene, number)
-    if check.verdict is Verdict.PASS and scene.ready(number):
-        if not abilities.during(scene, draft, number):
-            probing.want(
-                scene, draft, number, check, pause=CHECK_DEADLINE
-            )  # that it worked must not become an old story
-            return
-        if not limits.fits(scene, spec):
-            why = f"nobody was sent to it: {limits.limit(scene, spec).limited}. The same begins once more like that"
-            endings.drop(scene, draft, number, Reason.GATEWAY_UNABLE, why)
-            return
-        if commands.paused(scene):
-            draft.wait(
-                Reason.PAUSED, f"r{number} passed its checks and is paused by a person; nobody is sent to it yet"
-            )
-            return
+    passed = check.verdict is Verdict.PASS and scene.ready(number)
+    if passed and not _is_kept(scene, draft, number, check):
+        return
+    over = check.verdict is Verdict.FAIL
+    if over:
+        endings.fail(scene, draft, number, Reason.SESSION_FAILED, check.message, endings.again(scene, number))
+    elif commands.paused(scene):
+        draft.update(deadline=None)
+    elif not passed:
+        over = _too_long(scene, draft, number, check)
+    if draft.memory.candidate is None:
+        return
+    probing.want(scene, draft, number, check, pause=holding.LOOK_EVERY if passed or over else CHECK_AGAIN)
+    if not over:
+        abilities.ahead(scene, draft, number)
+    if not passed and not over:
+        _say_checking(scene, draft, number, check)
+
+
+def _is_kept(scene: Scene, draft: Draft, number: int, check: CheckFacts) -> bool:
+    """Whether a release that passed its checks is only looked at for now; else it was decided how it goes on."""
+    if not (holding.running(scene, draft) or _gateway_is_known(scene, draft, number, check)):
+        return False
+    if limits.begin_again(scene, draft, number):
+        return False
+    if holding.kept(scene, draft, number, grace=CHECK_DEADLINE):
+        return True
+    if _gateway_is_known(scene, draft, number, check):
         step = canary.first_step(scene, number)
         canary.intend(scene, draft, number, step, within=switching.ROUTE_DEADLINE)
-        return
-    if check.verdict is Verdict.FAIL:
-        endings.fail(scene, draft, number, Reason.SESSION_FAILED, check.message, endings.again(scene, number))
-        return
-    abilities.ahead(scene, draft, number)
-    deadline = instant(scene.memory.deadline) if scene.memory.deadline else scene.now
-    if scene.now >= deadline and check.verdict is None and (check.running or probing.whom(scene, number)):
+    return False
+
+
+def _gateway_is_known(scene: Scene, draft: Draft, number: int, check: CheckFacts) -> bool:
+    """Whether visitors may be sent anywhere. Else no time of the app's runs, and that it worked must not become an old story."""
+    if abilities.during(scene, draft, number):
+        return True
+    draft.update(deadline=None)
+    probing.want(scene, draft, number, check, pause=CHECK_DEADLINE)
+    return False
+
+
+def _too_long(scene: Scene, draft: Draft, number: int, check: CheckFacts) -> bool:
+    """Whether no session was seen to work for too long: then it has failed. One that has worked may blink."""
+    deadline = instant(scene.memory.deadline) if scene.memory.deadline else None
+    unseen = check.verdict is None and (check.running or probing.whom(scene, number))
+    if deadline is None or (scene.now >= deadline and unseen):
         # Nobody was there to look (the operator was away), or the first look is not over: the time begins now.
         deadline = scene.now + timedelta(seconds=CHECK_DEADLINE)
         draft.update(deadline=timestamp(deadline))
-    if scene.now >= deadline and (check.verdict is not Verdict.PASS or lost(scene, number)):
-        what = check.message or check.measured or "no session could be opened"
-        endings.fail(
-            scene,
-            draft,
-            number,
-            Reason.SESSION_INCONCLUSIVE,
-            f"no working session within {CHECK_DEADLINE} s: {what}",
-            endings.again(scene, number),
-        )
+    if scene.now < deadline or (check.verdict is Verdict.PASS and not lost(scene, number)):
+        return False
+    what = check.message or check.measured or "no session could be opened"
+    told = f"no working session within {CHECK_DEADLINE} s: {what}"
+    endings.fail(scene, draft, number, Reason.SESSION_INCONCLUSIVE, told, endings.again(scene, number))
+    return True
+
+
+def _say_checking(scene: Scene, draft: Draft, number: int, check: CheckFacts) -> None:
+    if holding.running(scene, draft):
+        holding.say(scene, draft, number, check)
         return
-    probing.want(scene, draft, number, check, pause=CHECK_AGAIN)
     message = "opening real sessions on it"
     if check.verdict is not None and check.message:
         message += f"; so far: {check.message}"
-    draft.wait(Reason.CHECKING, message, until=deadline)
+    draft.wait(Reason.CHECKING, message, until=draft.memory.deadline)

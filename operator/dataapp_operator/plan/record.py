@@ -66,6 +66,7 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
     warm = next((w for w in memory.warm if w.release == number), None)
     weight = next((w.weight for w in memory.weights if w.release == number), 0)
     leaving = number in scene.memory.removing
+    parked = memory.stuck is not None and number == memory.stuck.release != memory.candidate
     shown = number == memory.candidate and memory.phase in {Phase.RELEASING, Phase.BAKING}
     update: dict[str, object] = {
         "phase": phase,
@@ -76,7 +77,7 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
         else before.sessions
         if leaving
         else scene.sessions(number)
-        if draining is not None or shown
+        if draining is not None or shown or parked
         else None,
         "summary": before.summary,
         "slots": ()
@@ -88,10 +89,12 @@ def _status(scene: Scene, draft: Draft, number: int, before: AppReleaseStatus) -
     }
     if removed:
         update["preview_url"] = None
-    elif scene.cls is not None:
+    elif scene.cls is not None and phase != Phase.PENDING:
         update["preview_url"] = names.url(scene.cls, upkeep.preview_host(scene, number, scene.cls))
     if phase in NOT_RELEASED:
         return before.model_copy(update=update | _found_later(scene, number, before))
+    if parked:
+        return before.model_copy(update=update)  # why it failed stands there, until another one has its visitors
     update["next_step"] = None
     if number == memory.candidate:
         update["step"] = before.step if memory.step is None else memory.step
@@ -238,10 +241,10 @@ def _begin(scene: Scene, number: int) -> tuple[TimelineEntry, ...]:
     memory = scene.memory
     if number != memory.candidate or memory.phase_since is None:
         return ()
-    first = TimelineEntry(phase=str(Phase.DEPLOYING), at=memory.phase_since)
-    if memory.phase == Phase.DEPLOYING:
-        return (first,)
-    return (first, TimelineEntry(phase=str(memory.phase), at=memory.phase_since))
+    here = TimelineEntry(phase=str(memory.phase), at=memory.phase_since)
+    if memory.phase in {Phase.PENDING, Phase.DEPLOYING}:  # it begins with the one if it must wait until it is alone
+        return (here,)
+    return (TimelineEntry(phase=str(Phase.DEPLOYING), at=memory.phase_since), here)
 
 
 def _until(message: str, until: str | None) -> str:

@@ -10,6 +10,7 @@ Defaults are spelled out so that "is it as we want it?" is plain equality with w
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from dataapp_operator.api.environmentclass import GatewayRef
@@ -82,10 +83,12 @@ def pins_spec(
     slots: Sequence[int],
     cookie: str,
     asked: Sequence[int] = (),
+    round_them: Mapping[int, int] = MappingProxyType({}),
 ) -> Json:
     """Each slot's cookie leads to that slot.
 
-    ``cookie``: its name; ``asked``: the slots for whoever asks for this release by its number.
+    ``cookie``: its name; ``asked``: the slots for whoever asks for this release by its number; ``round_them``: the slots
+    that do not answer, and to which other one their cookies lead meanwhile.
     """
     rules = []
     for index in slots:
@@ -93,7 +96,7 @@ def pins_spec(
         rules.append(
             {
                 "matches": [{**_ANY_PATH, "headers": [pin]}],
-                "backendRefs": [_backend(names.slot(app, environment, number, index), 1)],
+                "backendRefs": [_backend(names.slot(app, environment, number, round_them.get(index, index)), 1)],
             }
         )
     if asked:
@@ -161,6 +164,11 @@ def backends_of(spec: Json) -> dict[str, int]:
     if not rules:
         return {}
     return {b["name"]: b.get("weight", 1) for b in rules[-1].get("backendRefs") or []}
+
+
+def services_of(spec: Json) -> set[str]:
+    """The Services that any rule of a route leads to."""
+    return {backend["name"] for rule in spec.get("rules") or [] for backend in rule.get("backendRefs") or []}
 
 
 def _backends(app: str, environment: str, number: int, slots: Sequence[int], whole: int) -> list[Json]:

@@ -13,9 +13,8 @@ from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.dataapp import MAX_SLOTS, Replicas
 from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.status import LeavingSlot, Scale
-from dataapp_operator.plan import fleet_upkeep, health, limits, names, upkeep
+from dataapp_operator.plan import detours, fleet_upkeep, health, limits, names, routes, upkeep
 from dataapp_operator.plan.actions import AskFronts
-from dataapp_operator.plan.facts import RouteFacts
 from dataapp_operator.plan.health import Outlook
 from dataapp_operator.plan.scene import Draft, Scene
 
@@ -28,7 +27,7 @@ PATIENCE = 300
 STANDING = 2 * MAX_SLOTS
 """Slots of a release that may exist at once, those that leave included."""
 SOON = 2
-"""Seconds until a gateway is looked at again that has not yet said that it has read a route."""
+"""Seconds until a gateway is looked at again that has not yet said that it accepts a route."""
 LOOK = 10
 """Seconds between two looks at a slot that starts or leaves."""
 
@@ -57,7 +56,7 @@ def advance(scene: Scene, draft: Draft) -> None:
         if scene.is_fleet(stable):
             fleet_upkeep.rescale(scene, draft, stable)
         else:
-            known[stable] = _toward(scene, draft, _settled(scene, draft, scene.scale(stable)))
+            known[stable] = _only_one(scene, draft, _toward(scene, draft, _settled(scene, draft, scene.scale(stable))))
     for number, scale in list(known.items()):
         if number not in live:
             del known[number]
@@ -81,39 +80,31 @@ def advance(scene: Scene, draft: Draft) -> None:
 
 def remove(scene: Scene, draft: Draft) -> None:
     """Take slots apart that have been on the list of removals since an earlier pass, and that no route leads to."""
-    named, taken = [_services(route.spec) for route in _routes(scene)], _taken(scene)
+    named = [routes.services_of(route.spec) for route in scene.observed.routes.values()]
     for scale in scene.memory.scales:
         if scale.release in scene.memory.removing:
             continue
         for index in scale.removing:
             service = names.slot(scene.app, scene.env, scale.release, index)
-            if not taken:
+            if not _is_obeyed(scene, scale.release):
                 draft.wake_in(SOON)
             elif not any(service in services for services in named):
                 upkeep.end_slot(draft, scene.slot(scale.release, index))
 
 
-def _routes(scene: Scene) -> list[RouteFacts]:
-    mine = names.weights_route(scene.app, scene.env)
-    return [r for name, r in scene.observed.routes.items() if name == mine or name.startswith(f"{mine}-")]
-
-
-def _taken(scene: Scene) -> bool:
-    """Whether the gateway goes by what is written now. One that refuses it goes on by what it took before."""
-    proof = {r.name for r in _routes(scene) if names.is_proof_route(scene.app, scene.env, r.name)}
-    return all(route.accepted for route in _routes(scene) if route.name not in proof)
-
-
-def _services(spec: dict[str, object]) -> set[str]:
-    rules = spec.get("rules") or []
-    assert isinstance(rules, list)  # noqa: S101 - the API server keeps to its schema
-    return {backend["name"] for rule in rules for backend in rule.get("backendRefs") or []}
+def _is_obeyed(scene: Scene, number: int) -> bool:
+    """Whether the gateway accepts all routes to a release as they are; else it may still do what was written before."""
+    where = (scene.app, scene.env)
+    mine = {names.weights_route(*where), names.release(*where, number), names.preview_route(*where, number)}
+    return all(route.accepted for name, route in scene.observed.routes.items() if name in mine)
 
 
 def _settled(scene: Scene, draft: Draft, scale: Scale, *, serves: bool = True, joins: bool = True) -> Scale:
     """What starts and is ready serves; what leaves and is empty, or whose time is over, is removed; what is gone is gone."""
     number = scale.release
-    ready = tuple(i for i in scale.starting if serves and joins and scene.slot(number, i).ready)
+    ready = tuple(
+        i for i in scale.starting if serves and joins and detours.has_settled(scene, draft, scene.slot(number, i))
+    )
     gone = {i for i in scale.removing if scene.slot(number, i).gone}
     over = tuple(s for s in scale.leaving if _over(scene, number, s))
     given_up = () if serves else scale.starting
@@ -138,7 +129,7 @@ def _over(scene: Scene, number: int, leaving: LeavingSlot) -> bool:
     if scene.now >= instant(leaving.forced_at) or not slot.pods:
         return True
     empty_for = seconds(upkeep.drain_policy(scene, number).empty_for)
-    if (scene.now - instant(leaving.since)).total_seconds() < empty_for or not _taken(scene):
+    if (scene.now - instant(leaving.since)).total_seconds() < empty_for or not _is_obeyed(scene, number):
         return False  # somebody may come yet
     said = scene.fronts_of(slot)
     return all(f.live == 0 and f.quiet_for is not None and f.quiet_for >= empty_for for f in said)
@@ -150,8 +141,6 @@ def _toward(scene: Scene, draft: Draft, scale: Scale) -> Scale:
     count, fewer_since = _wanted(scene, draft, scale)
     scale = scale.model_copy(update={"fewer_since": fewer_since})
     staying = [i for i in scale.serving if not _cordoned(scene, number, i)]
-    if limits.is_one_replica(scene.spec(number)):
-        staying.sort(key=lambda index: not scene.slot(number, index).ready)  # never two at once: the one that works
     coming = [i for i in scale.starting if not _cordoned(scene, number, i)]
     lacking = count - len(staying) - len(coming)
     if lacking > 0:
@@ -163,14 +152,27 @@ def _toward(scene: Scene, draft: Draft, scale: Scale) -> Scale:
         return scale  # what leaves first needs somebody to take its place
     surplus = [i for i in scale.serving if i not in keep]
     idle = [i for i in scale.starting if len(keep) >= count]
-    if not surplus and not idle:
+    return _leave(scene, draft, scale, {*surplus, *idle}) if surplus or idle else scale
+
+
+def _only_one(scene: Scene, draft: Draft, scale: Scale) -> Scale:
+    """Never two at once where cookies lead to none: one that works stays, best where nobody is about to empty its node."""
+    number = scale.release
+    if not limits.is_one_replica(scene.spec(number)) or len(scale.serving) <= 1:
         return scale
-    draft.notes.append(f"{scene.env}: r{number}: replicas {_names([*surplus, *idle])} leave")
+    best = min(scale.serving, key=lambda i: (not scene.slot(number, i).ready, _cordoned(scene, number, i)))
+    return _leave(scene, draft, scale, set(scale.serving) - {best})
+
+
+def _leave(scene: Scene, draft: Draft, scale: Scale, going: set[int]) -> Scale:
+    """Replicas get no new visitors; those that never had any are removed."""
+    number, idle = scale.release, going.intersection(scale.starting)
+    draft.notes.append(f"{scene.env}: r{number}: replicas {_names(sorted(going))} leave")
     until = scene.now + timedelta(seconds=seconds(upkeep.drain_policy(scene, number).max))
-    leave = [LeavingSlot(index=i, since=timestamp(scene.now), forced_at=timestamp(until)) for i in surplus]
+    leave = [LeavingSlot(index=i, since=timestamp(scene.now), forced_at=timestamp(until)) for i in sorted(going - idle)]
     return scale.model_copy(
         update={
-            "serving": tuple(i for i in scale.serving if i in keep),
+            "serving": tuple(i for i in scale.serving if i not in going),
             "starting": tuple(i for i in scale.starting if i not in idle),
             "leaving": (*scale.leaving, *leave),
             "removing": tuple(sorted({*scale.removing, *idle})),
@@ -269,6 +271,10 @@ def ask_fronts(scene: Scene, draft: Draft) -> None:
 
 
 def _cordoned(scene: Scene, number: int, index: int) -> bool:
+    """Whether a slot has to be somewhere else. What cannot run twice moves as a release instead."""
+    spec = scene.spec(number)
+    if spec is not None and spec.plan.strategy == "recreate":
+        return False
     pod = scene.slot(number, index).pod
     return pod is not None and pod.node is not None and pod.node in scene.observed.cordoned
 

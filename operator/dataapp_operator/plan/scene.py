@@ -191,7 +191,8 @@ class Draft:
     def enter(self, phase: Phase, note: str, *, within: float | None = None) -> None:
         """Go to a phase, perhaps with a deadline in so many seconds."""
         deadline = None if within is None else timestamp(self.now + timedelta(seconds=within))
-        self.update(phase=str(phase), phase_since=timestamp(self.now), deadline=deadline, waiting_for=None)
+        since = timestamp(self.now)
+        self.update(phase=str(phase), phase_since=since, deadline=deadline, hold_until=None, waiting_for=None)
         self.notes.append(note)
 
     def wait(self, reason: Reason, message: str, *, until: datetime | str | None = None, calmly: bool = False) -> None:

@@ -34,7 +34,7 @@ _PATIENT = {Reason.AWAITING_PROMOTION, Reason.AWAITING_TAG, Reason.SOAKING, Reas
 def summarise(pairs: Sequence[tuple[Scene, Draft]]) -> Summary:
     """The columns of ``kubectl get dataapps``."""
     memories = [draft.memory for _, draft in pairs]
-    serving = [(m.name, m.weights[0].release) for m in memories if m.weights]
+    serving = [(m.name, m.weights[0].release) for m in memories if m.weights and m.weights[0].release != names.PAGE]
     moving = [f"{m.name} r{m.candidate} {_how_far(m)}" for m in memories if m.candidate is not None]
     moving += [f"{m.name} r{d.release} draining" for m in memories for d in m.draining if d.release != m.stable]
     waits = [m.waiting_for.since for m in memories if m.waiting_for]
@@ -180,6 +180,8 @@ def _ready(pairs: Sequence[tuple[Scene, Draft]], code: CodeView) -> tuple[str, s
             reason = wait.reason if wait else Reason.STARTING
             return ("False", READY, reason, f"{memory.name}: {wait.message if wait else 'the first release begins'}")
         number = memory.weights[0].release
+        if number == names.PAGE:
+            return ("False", READY, *_renewing(draft))
         if not scene.any_ready(number):
             return (
                 "False",
@@ -199,6 +201,16 @@ def _ready(pairs: Sequence[tuple[Scene, Draft]], code: CodeView) -> tuple[str, s
     if not serving:
         return ("False", READY, Reason.CLASS_MISSING, _NOWHERE)
     return ("True", READY, Reason.RELEASED, "; ".join((", ".join(serving), *waits)))
+
+
+def _renewing(draft: Draft) -> tuple[str, str]:
+    """Nobody is served: since when, and what is waited for."""
+    memory = draft.memory
+    if draft.trouble is not None:
+        return _trouble(draft)
+    since_when = f" since {memory.stopped.since[11:16]}" if memory.stopped is not None else ""
+    told = f"; {memory.waiting_for.message}" if memory.waiting_for is not None else ""
+    return Reason.RECREATING, f"{memory.name}: visitors have had a page that asks for patience{since_when}{told}"
 
 
 def _trouble(draft: Draft) -> tuple[str, str]:

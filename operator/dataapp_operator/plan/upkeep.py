@@ -6,13 +6,15 @@ Nothing here decides how a release goes on: given the memory of the last pass, i
 stays), pod, Service*, each step only once the one before has been observed: no route ever points at nothing.
 """
 
+from dataapp_operator.api.base import seconds
 from dataapp_operator.api.dataapp import Drain
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.status import SCALE, EnvironmentStatus
-from dataapp_operator.plan import commands, cookies, fleet_upkeep, names, routes, workload
+from dataapp_operator.plan import commands, cookies, detours, fleet_upkeep, names, page, routes, workload
 from dataapp_operator.plan.actions import Delete, Ensure
 from dataapp_operator.plan.facts import DeploymentFacts, ReplicaSetFacts, RouteFacts, SlotFacts
+from dataapp_operator.plan.names import PAGE
 from dataapp_operator.plan.scene import Draft, Scene
 
 POD_GRACE = 30
@@ -32,11 +34,21 @@ def live(memory: EnvironmentStatus) -> set[int]:
     numbers = (
         {d.release for d in memory.draining} | {w.release for w in memory.warm} | {w.release for w in memory.weights}
     )
-    if memory.stable is not None:
+    if memory.stable is not None and (memory.stopped is None or memory.stopped.release != memory.stable):
         numbers.add(memory.stable)
+    if memory.stuck is not None:
+        numbers.add(memory.stuck.release)
+    if _wants_page(memory):
+        numbers.add(PAGE)
     if memory.candidate is not None and memory.phase in _BUILT:
         numbers.add(memory.candidate)
     return numbers - set(memory.removing)
+
+
+def _wants_page(memory: EnvironmentStatus) -> bool:
+    """New visitors have a page instead of the app, or are about to; or will have, should the new release fail."""
+    waits = memory.phase == Phase.PENDING and memory.candidate is not None and bool(memory.weights)
+    return waits or memory.stopped is not None or (memory.intent is not None and memory.intent.switch_to == PAGE)
 
 
 def shares(memory: EnvironmentStatus) -> dict[int, int]:
@@ -49,14 +61,23 @@ def shares(memory: EnvironmentStatus) -> dict[int, int]:
     return {memory.stable: SCALE - intent.weight, intent.switch_to: intent.weight}
 
 
+def next_plan(memory: EnvironmentStatus) -> int:
+    """The number of the next switch: no other one that was decided has it."""
+    decided = [memory.intent, memory.stuck.intent if memory.stuck is not None else None]
+    return max([memory.plan, *(intent.plan for intent in decided if intent is not None)]) + 1
+
+
 def leaving(memory: EnvironmentStatus) -> set[int]:
     """The releases whose browsers get another release on their next page load."""
     numbers = {d.release for d in memory.draining} | {w.release for w in memory.warm}
+    numbers |= {w.release for w in memory.weights}
+    if memory.stuck is not None:
+        numbers.add(memory.stuck.release)
     if memory.weights or memory.intent:
         numbers |= {n for n in (memory.stable,) if n is not None}
     if memory.intent or memory.phase in {Phase.RELEASING, Phase.BAKING}:
         numbers |= {n for n in (memory.candidate,) if n is not None}
-    return numbers - shares(memory).keys()
+    return numbers - shares(memory).keys() - {PAGE}  # which gives no cookie
 
 
 def leaving_slots(memory: EnvironmentStatus) -> list[tuple[int, int]]:
@@ -80,6 +101,9 @@ def ensure(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None) -> None
         return
     _ensure_budget(scene, draft)
     for number in sorted(live(scene.memory)):
+        if number == PAGE:
+            page.ensure(scene, draft)
+            continue
         _ensure_workload(scene, draft, number)
         if cls is not None and all(slot.service is not None for slot in scene.needed(number).values()):
             _ensure_release_routes(scene, draft, number, cls)
@@ -101,8 +125,8 @@ def _ensure_budget(scene: Scene, draft: Draft) -> None:
     draft.actions.append(Ensure(budget))
 
 
-def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None) -> bool:
-    """Keep the weights route as the memory says. True when it already is."""
+def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None, *, only_look: bool = False) -> bool:
+    """Keep the weights route as the memory says. True when it already is. ``only_look``: if it is there, it stays."""
     wanted_shares = shares(scene.memory)
     name = names.weights_route(scene.app, scene.env)
     known = scene.observed.routes.get(name)
@@ -118,14 +142,14 @@ def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None)
         host=scene.host,
         gateway=cls.gateway,
         shares=wanted_shares,
-        slots={number: _receiving(scene, number, known) for number in wanted_shares},
+        slots={number: _receiving(scene, draft, number, known) for number in wanted_shares},
         leaving_slots=[(number, index) for number, index in leaving_slots(scene.memory) if _leads(scene, number)],
         leaving={number for number in leaving(scene.memory) if _leads(scene, number)},
         plan=scene.memory.intent.plan if scene.memory.intent else scene.memory.plan,
         named=[n for n in wanted_shares if len(wanted_shares) > 1 and not (_leads(scene, n) and _asked(scene, n))],
     )
     able = all(_can_take(scene, number) for number in wanted_shares)
-    if scene.memory.intent is not None and not able:
+    if scene.memory.intent is not None and (not able or (only_look and known is not None)):
         # Weight only for a release that can take it: it lost a slot (or its pins) since the switch was decided. Wait.
         return known is not None and known.spec == wanted
     if known is not None and _answers(scene, known.spec) and not _answers(scene, wanted):
@@ -144,9 +168,10 @@ def _answers(scene: Scene, spec: dict[str, object]) -> bool:
     )
 
 
-def _receiving(scene: Scene, number: int, known: RouteFacts | None) -> tuple[int, ...]:
-    """The slots that share a release's new visits: those that serve; one that is away is not added, and not taken out."""
-    serving = scene.scale(number).serving
+def _receiving(scene: Scene, draft: Draft, number: int, known: RouteFacts | None) -> tuple[int, ...]:
+    """The slots that share a release's new visits: those that serve; what is away is gone round as long as another answers."""
+    away = detours.away(scene, draft, number)
+    serving = tuple(index for index in scene.scale(number).serving if index not in away)
     there = routes.backends_of(known.spec) if known is not None else {}
     names_ = {index: names.slot(scene.app, scene.env, number, index) for index in serving}
     if not any(name in there for name in names_.values()):
@@ -156,6 +181,8 @@ def _receiving(scene: Scene, number: int, known: RouteFacts | None) -> tuple[int
 
 def _can_take(scene: Scene, number: int) -> bool:
     """Whether a release can be given new visits: its slots are there, and the cookies they set lead to them."""
+    if number == PAGE:
+        return scene.ready(number)
     able = scene.any_ready(number) if number == scene.memory.stable else scene.ready(number)
     return able and (not _leads(scene, number) or names.release(scene.app, scene.env, number) in scene.observed.routes)
 
@@ -217,6 +244,8 @@ def _ensure_release_routes(scene: Scene, draft: Draft, number: int, cls: Environ
     serving, pinned = scene.scale(number).serving, scene.pinned(number)
     labels = names.labels(scene.app, scene.env, number)
     if _leads(scene, number):
+        away = detours.away(scene, draft, number)
+        asked = tuple(index for index in _asked(scene, number) if index not in away)
         pins = routes.pins_spec(
             app=scene.app,
             environment=scene.env,
@@ -225,7 +254,8 @@ def _ensure_release_routes(scene: Scene, draft: Draft, number: int, cls: Environ
             number=number,
             slots=pinned,
             cookie=cookies.name(scene, number),
-            asked=_asked(scene, number) if len(pinned) < MOST_RULES else (),
+            asked=asked if len(pinned) < MOST_RULES else (),
+            round_them=detours.round_them(scene, number, away),
         )
         ensure_route(scene, draft, names.release(scene.app, scene.env, number), labels, pins)
     preview = routes.preview_spec(
@@ -243,8 +273,8 @@ def _asked(scene: Scene, number: int) -> tuple[int, ...]:
     """The slots for whoever asks for a release by its number: some while it is on its way, and others than it serve too.
 
     Sessions stay with the first, without a pin and whatever pin they bring. There are some only where anybody has the time
-    to ask: a release with steps, or one that a person has paused. When all visitors come to it, or when it is taken back,
-    its number means nothing any more.
+    to ask: a new release with steps or a hold, or one that a person has paused. When all visitors come to it, or when it is
+    taken back, its number means nothing any more.
     """
     memory, spec, intent = scene.memory, scene.spec(number), scene.memory.intent
     over = memory.phase == Phase.BAKING or (
@@ -252,7 +282,9 @@ def _asked(scene: Scene, number: int) -> tuple[int, ...]:
     )
     if number != memory.candidate or memory.stable is None or over or spec is None:
         return ()
-    if not spec.plan.steps and not commands.paused(scene):
+    comes_back = number in {d.release for d in memory.draining} | {w.release for w in memory.warm}
+    takes_time = not comes_back and (spec.plan.steps or seconds(spec.plan.hold))
+    if not takes_time and not commands.paused(scene):
         return ()
     serving = scene.scale(number).serving
     return serving if spec.sessionless else serving[:1]
@@ -286,7 +318,9 @@ def ensure_route(scene: Scene, draft: Draft, name: str, labels: dict[str, str], 
 def remove(scene: Scene, draft: Draft) -> None:
     """Take apart what has been on the list of removals since an earlier pass."""
     for number in scene.memory.removing:
-        if _remove_one(scene, draft, number):
+        if number == PAGE and page.has_visitors(scene):
+            draft.wake_in(NUDGE_EVERY)
+        elif _remove_one(scene, draft, number):
             draft.update(
                 removing=tuple(n for n in draft.memory.removing if n != number),
                 draining=tuple(d for d in draft.memory.draining if d.release != number),
