@@ -52,7 +52,7 @@ def advance(scene: Scene, draft: Draft) -> None:
     live = upkeep.live(draft.memory)
     stable = draft.memory.stable
     rests = scene.memory.candidate is None and draft.memory.candidate is None and scene.memory.stable == stable
-    if rests and stable is not None and scene.spec(stable) is not None and scene.environment is not None:
+    if rests and stable in live and scene.spec(stable) is not None and scene.environment is not None:
         if scene.is_fleet(stable):
             fleet_upkeep.rescale(scene, draft, stable)
         else:
@@ -99,6 +99,12 @@ def _is_obeyed(scene: Scene, number: int) -> bool:
     return all(route.accepted for name, route in scene.observed.routes.items() if name in mine)
 
 
+def _gets_visitors(scene: Scene, number: int, index: int) -> bool:
+    """Whether new visitors are still sent there: nobody else answered, say, when it was to leave."""
+    known = scene.observed.routes.get(names.weights_route(scene.app, scene.env))
+    return known is not None and names.slot(scene.app, scene.env, number, index) in routes.backends_of(known.spec)
+
+
 def _settled(scene: Scene, draft: Draft, scale: Scale, *, serves: bool = True, joins: bool = True) -> Scale:
     """What starts and is ready serves; what leaves and is empty, or whose time is over, is removed; what is gone is gone."""
     number = scale.release
@@ -129,7 +135,8 @@ def _over(scene: Scene, number: int, leaving: LeavingSlot) -> bool:
     if scene.now >= instant(leaving.forced_at) or not slot.pods:
         return True
     empty_for = seconds(upkeep.drain_policy(scene, number).empty_for)
-    if (scene.now - instant(leaving.since)).total_seconds() < empty_for or not _is_obeyed(scene, number):
+    lasted = (scene.now - instant(leaving.since)).total_seconds()
+    if lasted < empty_for or not _is_obeyed(scene, number) or _gets_visitors(scene, number, leaving.index):
         return False  # somebody may come yet
     said = scene.fronts_of(slot)
     return all(f.live == 0 and f.quiet_for is not None and f.quiet_for >= empty_for for f in said)
