@@ -218,9 +218,19 @@ def _is_not_alone(scene: Scene, number: int) -> bool:
 
 
 def _serving(scene: Scene) -> int | None:
-    """With how many replicas the stable release serves: its successor has to carry as much."""
-    stable = scene.memory.stable
-    return None if stable is None else scene.replicas(stable)
+    """With how many replicas the stable release serves: its successor has to carry as much.
+
+    One that has ended to make room serves no more: what was to take its place was as large as it was then.
+    """
+    stable, stopped = scene.memory.stable, scene.memory.stopped
+    if stable is None:
+        return None
+    if stopped is None or stopped.release != stable:
+        return scene.replicas(stable)
+    begun = {n: r.spec for (env, n), r in scene.observed.releases.items() if env == scene.env and n >= stable}
+    plans = {n: spec.plan for n, spec in begun.items() if spec.limited is None}
+    last = plans.get(max(plans, default=stable))
+    return scene.replicas(stable) if last is None else last.replicas or last.slots
 
 
 def _spec_for(scene: Scene, wish: Wish, *, last_number: int) -> AppReleaseSpec:

@@ -67,7 +67,8 @@ def autoscaler(spec: AppReleaseSpec, own: Replicas, *, namespace: str, owned_by:
     """
     about = workload.metadata(spec, index=SLOT, namespace=namespace, owned_by=owned_by)
     target = {"type": "Utilization", "averageUtilization": own.cpu}
-    way = seconds(spec.plan.bake) + sum(seconds(step.hold) for step in spec.plan.steps)
+    held = [spec.plan.hold, *(step.hold for step in spec.plan.steps)]
+    way = seconds(spec.plan.bake) + sum(seconds(hold) for hold in held)
     window = min(way + APART, LONGEST)
     return {
         "apiVersion": "autoscaling/v2",

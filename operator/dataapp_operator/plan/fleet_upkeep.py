@@ -10,6 +10,7 @@ from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.plan import deployment, workload
 from dataapp_operator.plan.actions import Create, Delete, Ensure
 from dataapp_operator.plan.facts import ObjectFacts, SlotFacts
+from dataapp_operator.plan.names import PAGE
 from dataapp_operator.plan.scene import Draft, Scene
 
 NUDGE, SIZE = "nudge", "size"
@@ -92,8 +93,12 @@ def carries(scene: Scene, number: int) -> bool:
 
 
 def may_go(scene: Scene, numbers: set[int]) -> int:
-    """How many pods of an environment others may evict at a time: none, as long as one of them may have sessions."""
-    return 1 if all(scene.is_fleet(number) for number in numbers) else 0
+    """How many pods of an environment others may evict at a time: none, as long as one of them may have sessions.
+
+    The page for visitors has none, but it has only one pod: that stays while it is shown.
+    """
+    shown = PAGE in {weight.release for weight in scene.memory.weights}
+    return 1 if not shown and all(scene.is_fleet(number) for number in numbers - {PAGE}) else 0
 
 
 def end(draft: Draft, slot: SlotFacts) -> bool:
