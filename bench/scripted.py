@@ -100,6 +100,8 @@ class Place:
             "image": self.images[app.image],
             "app": {
                 "framework": app.framework,
+                # To the operator the websocket app is an API; its sessions live in one process all the same.
+                **({"sessions": "inProcess"} if app.framework == "fastapi" else {}),
                 "port": app.port,
                 "replicas": {"min": replicas or app.slots},
                 "probe": {"startup": "60s"},

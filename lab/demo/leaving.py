@@ -10,7 +10,7 @@ from tests.harness.cluster import OUT, Json, condition
 from tests.harness.live_shiny import LiveShiny
 from tests.harness.sessions import LiveSession
 
-_PARTS = "pods,services,httproutes,replicasets,appreleases,appbuilds"
+_PARTS = "pods,services,httproutes,replicasets,deployments,horizontalpodautoscalers,appreleases,appbuilds"
 _TROUT = """library(shiny)
 shinyApp(fluidPage(textOutput('fish')), function(input, output) {
   output$fish <- renderText('trout')

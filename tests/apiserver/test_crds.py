@@ -63,6 +63,30 @@ APP_REFUSALS = {
         "spec",
         "either a prebuilt image or code",
     ),
+    "places by the CPU for an app of sessions": (
+        "app",
+        {"framework": "streamlit", "replicas": {"min": 1, "max": 2, "cpu": 70}},
+        "spec",
+        "replicas.cpu is for apps that keep no sessions",
+    ),
+    "places by the CPU for an API with sessions": (
+        "app",
+        {"framework": "fastapi", "sessions": "inProcess", "replicas": {"min": 1, "max": 2, "cpu": 70}},
+        "spec",
+        "replicas.cpu is for apps that keep no sessions",
+    ),
+    "more copies for two reasons": (
+        "app",
+        {"framework": "fastapi", "replicas": {"min": 1, "max": 2, "cpu": 70, "sessionsPerReplica": 3}},
+        "spec.app.replicas",
+        "say either replicas.cpu or replicas.sessionsPerReplica",
+    ),
+    "more copies for no reason": (
+        "app",
+        {"framework": "fastapi", "replicas": {"min": 1, "max": 2}},
+        "spec.app.replicas",
+        "in replicas.cpu at how many percent of its CPU another is needed",
+    ),
     "an image of nobody knows what": ("app", {}, "spec", "set app.framework"),
     "a pin that is no commit": (
         "environments",

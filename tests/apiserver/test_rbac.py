@@ -35,6 +35,8 @@ WATCHED = {
     ("dataapps.dev", "appbuilds"),
     ("batch", "jobs"),
     ("apps", "replicasets"),
+    ("apps", "deployments"),
+    ("autoscaling", "horizontalpodautoscalers"),
     ("", "services"),
     ("", "pods"),
     ("gateway.networking.k8s.io", "httproutes"),
@@ -44,6 +46,8 @@ WATCHED = {
 }
 MADE = {
     ("apps", "replicasets"),
+    ("apps", "deployments"),
+    ("autoscaling", "horizontalpodautoscalers"),
     ("", "services"),
     ("gateway.networking.k8s.io", "httproutes"),
     ("policy", "poddisruptionbudgets"),

@@ -134,6 +134,8 @@ class Team:
         app: Json | None = None,
     ) -> Json:
         """A DataApp of one of the example images with short times. ``steps``: of a canary; ``policy``: more of `release`."""
+        # To the operator the websocket app is an API; its sessions live in one process all the same.
+        sessions = {"sessions": "inProcess"} if image_key == "scripted-websocket" else {}
         strategy = {} if steps is None else {"strategy": "canary", "canary": {"steps": steps}}
         return {
             "apiVersion": "dataapps.dev/v1alpha1",
@@ -146,6 +148,7 @@ class Team:
                     "replicas": {"min": replicas},
                     "probe": {"startup": startup},
                     "resources": {"cpu": "20m", "memory": "384Mi"},
+                    **sessions,
                     **(app or {}),
                 },
                 "environments": [

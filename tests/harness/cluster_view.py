@@ -13,6 +13,8 @@ Key = tuple[str, str]
 Snapshot = Mapping[Key, Json]
 
 APP, ENVIRONMENT, RELEASE, SLOT = (f"dataapps.dev/{name}" for name in ("app", "environment", "release", "slot"))
+TEMPLATE = "pod-template-hash"
+"""The label of what a Deployment has made: of an app without sessions, whose pods come and go."""
 
 
 @dataclass(frozen=True, slots=True)

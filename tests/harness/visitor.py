@@ -60,7 +60,7 @@ async def sees(team: Team, name: str) -> str:
 
 def children(team: Team | Committed, name: str) -> list[str]:
     """Everything that the operator made for an app and that still is there."""
-    kinds = ("replicasets", "services", "httproutes", "pods")
+    kinds = ("replicasets", "deployments", "horizontalpodautoscalers", "services", "httproutes", "pods")
     found = [
         f"{kind}/{_name(kind, item['metadata'])}"
         for kind in kinds

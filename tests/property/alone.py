@@ -34,7 +34,8 @@ class Alone(Promises):
         """Called when anything of a release is made that was not there."""
         if not self._is_alone(env, number):
             return
-        slots = [*self.replicasets, *(pod.slot for pod in self.pods.values() if not pod.over)]
+        slots = [*self.replicasets, *self.deployments, *(made.slot for made in self.sets.values())]
+        slots += [pod.slot for pod in self.pods.values() if not pod.over]
         beside = {slot[1] for slot in slots if slot[0] == env} - {number, PAGE}
         if beside:
             raise Violation(f"r{number} in {env} is started beside {sorted(beside)}")

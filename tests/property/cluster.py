@@ -14,7 +14,15 @@ from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.status import DataAppStatus
 from dataapp_operator.plan import routes
 from dataapp_operator.plan.actions import Plan
-from dataapp_operator.plan.facts import CheckFacts, FrontFacts, GatewayAbility, LogFacts, ViewFacts
+from dataapp_operator.plan.facts import (
+    AutoscalerFacts,
+    BudgetFacts,
+    CheckFacts,
+    FrontFacts,
+    GatewayAbility,
+    LogFacts,
+    ViewFacts,
+)
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 CLASS = EnvironmentClassSpec.model_validate(
@@ -70,12 +78,14 @@ def spec(
     manual: bool = False,
     canary: bool = False,
     how: str = "at once",
+    stateless: bool = False,
 ) -> DataAppSpec:
     """A DataApp of one framework with short times. ``manual``: a person promotes to all environments but the first.
 
-    ``how``: one of :data:`HOWS`; ``canary`` is short for that one.
+    ``how``: one of :data:`HOWS`; ``canary`` is short for that one; ``stateless``: nothing of a visitor is kept in its process.
     """
     promotion = {"promotion": {"mode": "manual"}} if manual else {}
+    framework = "fastapi" if stateless else "streamlit"
     policy = {
         "bake": "30s",
         "drain": {"max": "10m", "emptyFor": "20s"},
@@ -85,7 +95,7 @@ def spec(
     return DataAppSpec.model_validate(
         {
             "image": image_name,
-            "app": {"framework": "streamlit", "replicas": {"min": slots}, "probe": {"startup": "30s"}},
+            "app": {"framework": framework, "replicas": {"min": slots}, "probe": {"startup": "30s"}},
             "environments": [
                 {"name": f"env{i}", "release": policy} | (promotion if i else {}) for i in range(environments)
             ],
@@ -122,6 +132,18 @@ class Pod:
     crashed_at: datetime | None = None
     placed: bool = True
     """A node has room for it."""
+    maker: str = ""
+    """The ReplicaSet of a Deployment that has made it."""
+
+
+@dataclass
+class Fleet:
+    """A Deployment, or one of the ReplicaSets that it has made."""
+
+    uid: str
+    slot: tuple[str, int, str]
+    replicas: int
+    asked: int = 0
 
 
 @dataclass
@@ -137,6 +159,10 @@ class Cluster:
     images: dict[tuple[str, int], str] = field(default_factory=dict)
     """What each release was made from, for pods that outlive its record."""
     replicasets: dict[tuple[str, int, str], str] = field(default_factory=dict)
+    deployments: dict[tuple[str, int, str], Fleet] = field(default_factory=dict)
+    sets: dict[str, Fleet] = field(default_factory=dict)
+    """The ReplicaSets of Deployments, by uid."""
+    autoscalers: dict[tuple[str, int, str], AutoscalerFacts] = field(default_factory=dict)
     services: dict[tuple[str, int, str], str] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
     routes: dict[str, tuple[dict, str, datetime]] = field(default_factory=dict)
@@ -166,6 +192,8 @@ class Cluster:
     deleted_routes: dict[str, dict] = field(default_factory=dict)
     """Routes that somebody deleted by hand, as they were."""
     exposed: set[tuple[str, int]] = field(default_factory=set)
+    answering: set[tuple[str, int]] = field(default_factory=set)
+    """The releases that answered as the operator last looked: what it mends in the same pass did not yet."""
     promote: str = ""
     """The annotation by which a person promotes."""
     floors: dict[str, str] = field(default_factory=dict)
@@ -186,7 +214,7 @@ class Cluster:
     """What the platform team says about every environment."""
     gone: bool = False
     """The app's own object is deleted."""
-    budgets: dict[str, str] = field(default_factory=dict)
+    budgets: dict[str, BudgetFacts] = field(default_factory=dict)
     cordoned: set[str] = field(default_factory=set)
     """Nodes that take no new pods. Pods go to the first node that does."""
     room: bool = True
@@ -196,6 +224,11 @@ class Cluster:
     def _uid(self) -> str:
         self.serial += 1
         return f"uid-{self.serial}"
+
+    def parts(self) -> list[object]:
+        """Everything that the operator has made, or that was made by what it has made."""
+        made = [*self.replicasets, *self.deployments, *self.sets, *self.autoscalers]
+        return [*self.pods, *made, *self.services, *self.routes]
 
     def _ready(self, pod: Pod) -> bool:
         if kind_of(pod.image) in {"crash", "mute"} or not pod.placed:

@@ -20,11 +20,20 @@ class People(Cluster):
         self.generation += 1
 
     def resize(self, count: int, most: int | None = None) -> None:
-        """The author wants another number of replicas; with ``most``, as sessions ask for them, three in each."""
-        size = {"min": count} | ({} if most is None else {"max": max(most, count), "sessionsPerReplica": 3})
+        """The author wants another number of replicas; with ``most``, as sessions ask for them, three in each (or as the
+        CPU does, of an app without sessions).
+        """
+        each = {"cpu": 70} if self.spec.app.sessionless else {"sessionsPerReplica": 3}
+        size = {"min": count} | ({} if most is None else {"max": max(most, count), **each})
         app = self.spec.app.model_copy(update={"replicas": Replicas.model_validate(size)})
         self.spec = self.spec.model_copy(update={"app": app})
         self.generation += 1
+
+    def scale(self, count: int) -> None:
+        """Somebody else scales every Deployment: a person, or the autoscaler within what it is told."""
+        for key, known in self.deployments.items():
+            told = self.autoscalers.get(key)
+            known.replicas = count if told is None else min(max(count, told.least), told.most)
 
     def delete(self) -> None:
         """Somebody deletes the app."""
@@ -55,7 +64,7 @@ class People(Cluster):
         things = {
             "evict": [p for p in self.pods.values() if not p.deleting],
             "give up": [p for p in self.pods.values() if not p.deleting],
-            "replicaset": list(self.replicasets),
+            "replicaset": [*self.replicasets, *self.deployments],
             "service": list(self.services),
             "route": list(self.routes),
             "record": list(self.releases),
@@ -69,7 +78,9 @@ class People(Cluster):
             case "give up":
                 chosen.over, chosen.sessions = True, 0
             case "replicaset":
-                del self.replicasets[chosen]
+                self.replicasets.pop(chosen, None)
+                self.deployments.pop(chosen, None)
+                self.sets = {uid: made for uid, made in self.sets.items() if made.slot != chosen}
                 for pod in self.pods.values():
                     if pod.slot == chosen:
                         pod.deleting = True

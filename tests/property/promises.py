@@ -91,7 +91,7 @@ class Promises(Cluster):
     def _check_farewell(self, uid: str) -> None:
         if self.leaving is None or uid != "app-uid":
             raise Violation("the app is deleted, and nobody wanted it to leave")
-        left = [*self.pods, *self.replicasets, *self.services, *self.routes]
+        left = self.parts()
         if left or self.status.environments:
             raise Violation(f"the app is deleted while something is left of it: {left or self.status.environments}")
 

@@ -134,17 +134,28 @@ PLACES = (
 
 
 @functools.cache
-def _begun(environments: int, slots: int, warm: int, *, manual: bool, how: str, pins: str, weighs: bool) -> World:
-    world = fresh(environments=environments, slots=slots, warm=warm, manual=manual, how=how)
+def _begun(
+    environments: int,
+    slots: int,
+    warm: int,
+    *,
+    manual: bool,
+    how: str,
+    pins: str,
+    weighs: bool,
+    stateless: bool,
+) -> World:
+    world = fresh(environments=environments, slots=slots, warm=warm, manual=manual, how=how, stateless=stateless)
     world.pins, world.weighs = pins, weighs
     world.settle()
     return world
 
 
-def begin(way: Way, *, pins: str = "led", weighs: bool = True) -> World:
+def begin(way: Way, *, pins: str = "led", weighs: bool = True, stateless: bool = False) -> World:
     """A world whose first release serves, behind a gateway that can or cannot lead cookies and weigh."""
     environments, slots, warm, manual, how = way
-    begun = _begun(environments, slots, warm, manual=manual, how=how, pins=pins, weighs=weighs)
+    kind = {"manual": manual, "how": how, "pins": pins, "weighs": weighs, "stateless": stateless}
+    begun = _begun(environments, slots, warm, **kind)
     return copy.deepcopy(begun)
 
 
@@ -222,10 +233,10 @@ def happen(world: World, images: list[str], what: str, value: object) -> None:
     """One event. ``images`` is all that was ever pushed."""
     number = int(value) if isinstance(value, int | float) else 0
     match what:
-        case "resize":
-            world.resize(number)
-        case "elastic":
-            world.resize(number, 4)
+        case "resize" | "elastic":
+            world.resize(number, 4 if what == "elastic" else None)
+        case "scale":
+            world.scale(number)
         case "push" | "burst" | "again" | "back" | "promote" | "retry" | "delete" | "end sessions":
             _ask(world, images, what, value, number)
         case _ if what in COMMANDS:

@@ -7,6 +7,7 @@ from dataapp_operator.api.environmentclass import EnvironmentClassSpec, Floor
 from dataapp_operator.plan import names
 from dataapp_operator.plan.facts import (
     ContainerFacts,
+    DeploymentFacts,
     Exit,
     GatewayAbility,
     GatewayFacts,
@@ -26,7 +27,8 @@ class Sights(Cluster):
 
     def observe(self) -> Observed:
         slots: dict[tuple[str, int], dict[str, SlotFacts]] = {}
-        for env, number, label in {*self.replicasets, *self.services, *(p.slot for p in self.pods.values())}:
+        made = {*self.replicasets, *self.deployments, *self.autoscalers, *(s.slot for s in self.sets.values())}
+        for env, number, label in {*made, *self.services, *(p.slot for p in self.pods.values())}:
             slots.setdefault((env, number), {})[label] = self._slot(env, number, label)
         return Observed(
             now=self.now,
@@ -63,7 +65,7 @@ class Sights(Cluster):
             end_sessions=self.end_sessions,
             commands=dict(self.commands),
             suspended=self.suspended,
-            budgets={name: ObjectFacts(name=name, uid=uid, resource_version="1") for name, uid in self.budgets.items()},
+            budgets=dict(self.budgets),
             cordoned=frozenset(self.cordoned),
         )
 
@@ -80,12 +82,24 @@ class Sights(Cluster):
     def _slot(self, env: str, number: int, label: str) -> SlotFacts:
         rs = self.replicasets.get((env, number, label))
         service = self.services.get((env, number, label))
+        fleet = self.deployments.get((env, number, label))
         index = int(label[1:])
         name = names.slot("sales", env, number, index)
         return SlotFacts(
             replicaset=ReplicaSetFacts(name=name, uid=rs, resource_version="1") if rs else None,
             service=ObjectFacts(name=name, uid=service, resource_version="1") if service else None,
             pods=tuple(self._pod(p) for p in self.pods.values() if p.slot == (env, number, label)),
+            deployment=None
+            if fleet is None
+            else DeploymentFacts(
+                name=name, uid=fleet.uid, resource_version="1", replicas=fleet.replicas, asked=fleet.asked
+            ),
+            sets=tuple(
+                ObjectFacts(name=f"{name}-{uid}", uid=uid, resource_version="1")
+                for uid, made in self.sets.items()
+                if made.slot == (env, number, label)
+            ),
+            autoscaler=self.autoscalers.get((env, number, label)),
         )
 
     def _pod(self, pod: Pod) -> PodFacts:
@@ -108,7 +122,7 @@ class Sights(Cluster):
             if crashing
             else ContainerFacts(
                 running=True,
-                started=ready,
+                started=ready or (pod.broken_since is not None and pod.broken_since != pod.crashed_at),
                 restarts=0 if pod.crashed_at is None else 1,
                 last_exit=None if pod.crashed_at is None else Exit(1, "Error", 60.0, pod.crashed_at),
             )

@@ -95,9 +95,7 @@ class Steps(Alone):
             return
         if intent.weight is None and not self.weighs:
             return
-        if intent.weight is None and not any(
-            self._slot_ready(slot) for slot in self.services if slot[:2] == (memory.name, memory.stable)
-        ):
+        if intent.weight is None and (memory.name, memory.stable) not in self.answering:
             return
         if (memory.step, intent.weight) != (0, steps[0].weight * 10):
             raise Violation(f"r{memory.candidate} in {memory.name} begins with step {memory.step}, {intent.weight}")
@@ -222,3 +220,8 @@ class Steps(Alone):
             slot = (before.name, before.candidate, label)
             if slot not in self.services or not self._slot_ready(slot):
                 raise Violation(f"r{before.candidate} {what} while {label} is away")
+            if slot in self.deployments:
+                begun = record[0].plan.replicas if record else 1
+                working = sum(self._ready(pod) for pod in self.pods.values() if pod.slot == slot)
+                if working < min(begun, max(self.deployments[slot].replicas, 1)):
+                    raise Violation(f"r{before.candidate} {what} with {working} pods, and it began with {begun}")

@@ -14,7 +14,7 @@ from dataapp_operator.plan import names
 from dataapp_operator.plan.actions import Plan
 from dataapp_operator.plan.decide import decide
 from tests.property.calls import Calls
-from tests.property.cluster import CLASS, KINDS, PAGE_IMAGE, START, Pod, Violation, image, kind_of, spec
+from tests.property.cluster import CLASS, KINDS, PAGE_IMAGE, START, Fleet, Pod, Violation, image, kind_of, spec
 from tests.property.memory import Memory
 from tests.property.people import People
 from tests.property.sights import Sights
@@ -33,6 +33,7 @@ class World(Sights, Calls, Memory, SlowWork, People):
         if self.gone:
             self._last_plan = None
             return True
+        self.answering = {slot[:2] for slot in self.services if self._slot_ready(slot)}
         self._hear()
         plan = decide(self.observe())
         self._check_wakes(plan)
@@ -73,7 +74,7 @@ class World(Sights, Calls, Memory, SlowWork, People):
 
     def is_empty(self) -> bool:
         """Nothing that the operator made is left."""
-        return not (self.pods or self.replicasets or self.services or self.routes)
+        return not self.parts()
 
     def writes_of_next_pass(self) -> int:
         return 0 if self.gone else sum(1 for _ in self._calls(decide(self.observe())))
@@ -85,14 +86,8 @@ class World(Sights, Calls, Memory, SlowWork, People):
         self.now += timedelta(seconds=by)
         for key, _ in list(self.replicasets.items()):
             if not any(p.slot == key and p.owned and not p.deleting and not p.over for p in self.pods.values()):
-                self.serial += 1
-                name = f"pod-{self.serial}"
-                img = self.images.get(key[:2], PAGE_IMAGE)
-                node = next((n for n in ("node-a", "node-b", "node-c") if n not in self.cordoned), "node-a")
-                self.pods[name] = Pod(
-                    name=name, uid=self._uid(), slot=key, image=img, born=self.now, quiet_since=self.now, node=node
-                )
-                self.pods[name].placed = self.room
+                self._make_pod(key)
+        self._make_fleets()
         for name, pod in list(self.pods.items()):
             if pod.deleting:
                 del self.pods[name]
@@ -101,6 +96,30 @@ class World(Sights, Calls, Memory, SlowWork, People):
             elif pod.broken_since is not None and (self.now - pod.broken_since).total_seconds() > pod.broken_for:
                 pod.broken_since, pod.mended_at = None, self.now
         self.program()
+
+    def _make_pod(self, key: tuple[str, int, str], *, maker: str = "") -> None:
+        self.serial += 1
+        name, img = f"pod-{self.serial}", self.images.get(key[:2], PAGE_IMAGE)
+        node = next((n for n in ("node-a", "node-b", "node-c") if n not in self.cordoned), "node-a")
+        self.pods[name] = Pod(
+            name=name, uid=self._uid(), slot=key, image=img, born=self.now, quiet_since=self.now, node=node, maker=maker
+        )
+        self.pods[name].placed = self.room
+
+    def _make_fleets(self) -> None:
+        """Each Deployment has a ReplicaSet, and each of those as many pods as it is told; also one that is left alone."""
+        for key, known in self.deployments.items():
+            made = next((s for s in self.sets.values() if s.slot == key), None)
+            if made is None:
+                made = Fleet(uid=self._uid(), slot=key, replicas=known.replicas)
+                self.sets[made.uid] = made
+            made.replicas = known.replicas
+        for uid, made in self.sets.items():
+            own = [p for p in self.pods.values() if p.maker == uid and p.owned and not p.deleting and not p.over]
+            for _ in range(made.replicas - len(own)):
+                self._make_pod(made.slot, maker=uid)
+            for pod in own[made.replicas :]:
+                pod.deleting = True
 
     def program(self) -> None:
         """The gateway does what the routes say, a second after they were written; unless it does not."""
@@ -163,12 +182,11 @@ def fresh(
     manual: bool = False,
     canary: bool = False,
     how: str = "at once",
+    stateless: bool = False,
 ) -> World:
     """A world with one new app."""
-    wanted = spec(
-        image(kind, 1), environments=environments, slots=slots, warm=warm, manual=manual, canary=canary, how=how
-    )
-    return World(spec=wanted)
+    shape = {"manual": manual, "canary": canary, "how": how, "stateless": stateless}
+    return World(spec=spec(image(kind, 1), environments=environments, slots=slots, warm=warm, **shape))
 
 
 def copy_pod(pod: Pod) -> Pod:

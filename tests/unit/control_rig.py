@@ -76,6 +76,8 @@ class MemoryCluster:
         self.version = 0
         self.fault: Callable[[str, str, str], KubeError | None] = lambda _verb, _kind, _name: None
         self.calls: list[str] = []
+        self.parts: list[str | None] = []
+        """Of each apply that got through, the part that it writes."""
 
     def put(self, manifest: Json) -> Json:
         self.version += 1
@@ -110,6 +112,7 @@ class MemoryCluster:
 
     async def apply(self, manifest: Json, *, subresource: str | None = None, part: str | None = None) -> Json:
         self._call("status" if subresource else "apply", manifest)
+        self.parts.append(part)
         known = self.objects.get(_place(manifest))
         if known is None and subresource:
             raise Missing("it is gone", code=404)
@@ -119,6 +122,8 @@ class MemoryCluster:
         if subresource and known:
             return self.put(known | {"status": manifest["status"]})
         metadata = (known["metadata"] if known else {}) | manifest["metadata"]
+        if part is not None and known is not None and "spec" in manifest:  # what it does not name stays
+            manifest = manifest | {"spec": known["spec"] | manifest["spec"]}
         return self.put((known or {}) | manifest | {"metadata": metadata})
 
     async def delete(self, kind: Kind, namespace: str | None, name: str, *, uid: str, **_: object) -> bool:

@@ -33,6 +33,8 @@ WITHOUT_SOURCES = {
     ("dataapps.dev", "appreleases/status"): {"patch"},
     ("dataapps.dev", "environmentclasses"): READ,
     ("apps", "replicasets"): OWN,
+    ("apps", "deployments"): OWN,
+    ("autoscaling", "horizontalpodautoscalers"): OWN,
     ("", "services"): OWN,
     ("", "pods"): READ | {"delete"},
     ("", "pods/log"): {"get"},

@@ -178,6 +178,17 @@ def test_4_a_slot_with_weight_is_ended_without_sessions() -> None:
     assert 4 in check(before, "MODIFIED", ending(pod(13)))
 
 
+def test_4_a_pod_of_a_deployment_may_go_as_long_as_another_answers() -> None:
+    """An app without sessions: pods come and go under the weight of their Service."""
+    first, second = pod(13), pod(13)
+    second["metadata"]["name"] += "-2"
+    for made in (first, second):
+        made["metadata"]["labels"]["pod-template-hash"] = "abcde"
+    before = replaced(steady(), release(13, "Released", sessions=0), first, second)
+    assert check(before, "MODIFIED", ending(first)) == []
+    assert check(without(before, second["metadata"]["name"]), "MODIFIED", ending(first)) == [1]
+
+
 def test_4_a_pod_that_is_ending_already_is_not_counted_twice() -> None:
     before = replaced(steady(), ending(pod(13)))
     assert check(before, "DELETED", ending(pod(13))) == []

@@ -154,6 +154,26 @@ def test_when_the_one_that_takes_over_is_gone_visitors_stay_where_somebody_answe
     assert serving(world) == {"s1": 1000}, "the next one takes over"
 
 
+def test_one_that_leaves_stays_while_new_visitors_are_still_sent_there() -> None:
+    """However quiet it is: the next moment somebody comes."""
+    world = released(slots=1)
+    world.cordoned.add("node-a")
+    for _ in range(60):
+        world.reconcile()
+        if scale(world) is not None and scale(world).serving == (1,):
+            break
+        world.tick(1)
+    for pod in world.pods.values():
+        if pod.slot[2] == "s1":
+            pod.broken_since, pod.broken_for = world.now, 60
+    run(world, 50)
+    assert serving(world) == {"s0": 1000}, "nobody else answers"
+    assert [slot.index for slot in scale(world).leaving] == [0]
+    run(world, 120)
+    assert serving(world) == {"s1": 1000}
+    assert ("env0", 1, "s0") not in world.replicasets
+
+
 def test_during_a_release_nothing_is_added_and_what_follows_begins_as_large() -> None:
     world = at_phase("Baking")
     world.resize(3)
@@ -227,7 +247,9 @@ def test_a_replica_stays_as_long_as_the_gateway_may_still_lead_to_it() -> None:
     world.reconcile()
     world.gateway_accepts = False
     run(world, 120)
-    assert scale(world).removing == (1,)
+    assert [slot.index for slot in scale(world).leaving] == [1], "somebody may come yet, however quiet it is"
+    run(world, 600)
+    assert scale(world).removing == (1,), "its time is over"
     assert ("env0", 1, "s1") in {pod.slot for pod in world.pods.values()}
     before = world.calls
     run(world, 60)

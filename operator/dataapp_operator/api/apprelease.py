@@ -11,11 +11,24 @@ from pydantic import Field
 from dataapp_operator.api.analysis import METRICS, Metric
 from dataapp_operator.api.base import Duration, Model, Timestamp
 from dataapp_operator.api.conditions import Condition
-from dataapp_operator.api.dataapp import AppSpec, CanaryStep, Drain, EnvVar, Framework, KeepWarm, Resources, Rollback
+from dataapp_operator.api.dataapp import (
+    SESSIONLESS,
+    AppSpec,
+    CanaryStep,
+    Drain,
+    EnvVar,
+    Framework,
+    KeepWarm,
+    Resources,
+    Rollback,
+    Workload,
+)
 
 IMMUTABLE_RULE = {"rule": "self == oldSelf", "message": "a release is a record: its spec never changes"}
 
 
+MOST_REPLICAS = 1000
+"""Pods with which a Deployment may begin: those that serve may have been scaled by somebody else."""
 CookieKind = Literal["plain", "secure", "embedded"]
 
 
@@ -35,7 +48,15 @@ class ReleasePlan(Model):
     )
     hold: Duration = "0s"
     compatibility: Literal["concurrent", "exclusive", "irreversible"] = "concurrent"
-    slots: int = Field(ge=1, le=8, description="With how many replicas it begins.")
+    workload: Workload = Field(
+        default="slots",
+        description="slots: each replica is a pod of its own with a Service of its own, and a visitor stays with one;"
+        " deployment: one Deployment and one Service, any pod of which may answer any request.",
+    )
+    slots: int = Field(ge=1, le=8, description="With how many slots it begins; a Deployment is one.")
+    replicas: int | None = Field(
+        default=None, ge=1, le=MOST_REPLICAS, description="With how many pods its Deployment begins."
+    )
     sessions_per_replica: int | None = Field(default=None, ge=1, le=1000)
     pins: bool = Field(
         default=True,
@@ -89,6 +110,12 @@ class AppReleaseSpec(Model):
     )
     run: RunPlan
     plan: ReleasePlan
+
+    @property
+    def sessionless(self) -> bool:
+        """Nothing of a visitor is kept in the process, so that any replica may answer any request."""
+        kept = self.config is not None and self.config.sessions is not None
+        return self.plan.probe.framework in SESSIONLESS and not kept
 
 
 class SlotStatus(Model):

@@ -15,6 +15,8 @@ from dataapp_operator.api.code import MAX_INCLUDES, GitRef, LocalName, path_fiel
 
 Framework = Literal["streamlit", "shiny-r", "shiny-python", "fastapi"]
 
+Workload = Literal["slots", "deployment"]
+
 DEFAULT_PORTS: dict[str, int] = {"streamlit": 8501, "shiny-r": 3838, "shiny-python": 8000, "fastapi": 8000}
 SESSIONLESS: frozenset[str] = frozenset({"fastapi"})
 """Frameworks whose apps keep nothing of a visitor in their process: any replica may answer any request."""
@@ -72,8 +74,19 @@ _MAX_RULE = {
     "message": "replicas.max cannot be less than replicas.min",
 }
 _PER_REPLICA_RULE = {
-    "rule": "!has(self.max) || self.max == self.min || has(self.sessionsPerReplica)",
-    "message": "say in replicas.sessionsPerReplica how many sessions one copy carries: nobody else knows when another is needed",
+    "rule": "!has(self.max) || self.max == self.min || has(self.sessionsPerReplica) || has(self.cpu)",
+    "message": "say in replicas.sessionsPerReplica how many sessions one copy carries: nobody else knows when another is"
+    " needed. Of an app without sessions (FastAPI), say in replicas.cpu at how many percent of its CPU another is needed",
+}
+_EITHER_RULE = {
+    "rule": "!has(self.cpu) || !has(self.sessionsPerReplica)",
+    "message": "say either replicas.cpu or replicas.sessionsPerReplica: by which of them copies are added",
+}
+_CPU_RULE = {
+    "rule": "!has(self.app) || !has(self.app.framework) || !has(self.app.replicas) || !has(self.app.replicas.cpu)"
+    f" || (self.app.framework in {sorted(SESSIONLESS)} && !has(self.app.sessions))",
+    "message": "replicas.cpu is for apps that keep no sessions: of this one, say in replicas.sessionsPerReplica how many"
+    " sessions one copy carries",
 }
 _HOST_RULE = {
     "rule": r"self.matches(r'^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')",
@@ -187,15 +200,27 @@ class Replicas(Model):
         ge=1,
         le=1000,
         description="How many sessions one copy carries. Who comes when all are full gets a page that says so and tries again"
-        " by itself; with max, another copy is started before that.",
+        " by itself; with max, another copy is started before that. (An API of which this is said has replicas one by one.)",
+    )
+    cpu: int | None = Field(
+        default=None,
+        ge=10,
+        le=100,
+        description="Of an app without sessions: copies are added, up to max, when they use more than so many percent of the CPU"
+        " that they ask for, and taken away when less would do. 80, say.",
     )
 
-    model_config = Model.model_config | {"json_schema_extra": _cel(_MAX_RULE, _PER_REPLICA_RULE)}
+    model_config = Model.model_config | {"json_schema_extra": _cel(_MAX_RULE, _PER_REPLICA_RULE, _EITHER_RULE)}
 
     @property
     def most(self) -> int:
         """The largest number of copies."""
         return max(self.max or self.min, self.min)
+
+    @property
+    def by_cpu(self) -> bool:
+        """Whether copies come and go by the CPU that they use."""
+        return self.cpu is not None and self.most > self.min
 
 
 class Probe(Model):
@@ -231,6 +256,11 @@ class AppSpec(Model):
     resources: Resources = Resources()
     replicas: Replicas = Replicas()
     probe: Probe = Probe()
+    sessions: Literal["inProcess"] | None = Field(
+        default=None,
+        description="inProcess: an API that keeps something of a visitor in its process (a websocket's state, a login in memory)"
+        " has replicas of their own, and a visitor stays with one. Streamlit and Shiny are like that without saying so.",
+    )
     embed: bool = Field(
         default=False,
         description="Shown inside pages of other sites: the cookie that keeps a visitor with a replica is sent there, too. Needs"
@@ -241,6 +271,17 @@ class AppSpec(Model):
     def listens_on(self) -> int:
         """The port the app listens on. Its framework must be known."""
         return self.port or DEFAULT_PORTS[self.framework or ""]
+
+    @property
+    def sessionless(self) -> bool:
+        """Nothing of a visitor is kept in the process, so that any copy may answer any request."""
+        return self.framework in SESSIONLESS and self.sessions is None
+
+    @property
+    def workload(self) -> Workload:
+        """What its copies are. Whoever counts what is open on a single one of them wants them one by one."""
+        counted = self.replicas.sessions_per_replica is not None
+        return "deployment" if self.sessionless and not counted else "slots"
 
 
 class AppOverride(Model):
@@ -502,7 +543,9 @@ class DataAppSpec(Model):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
 
-    model_config = Model.model_config | {"json_schema_extra": _cel(_IMAGE_OR_CODE_RULE, _IMAGE_FRAMEWORK_RULE)}
+    model_config = Model.model_config | {
+        "json_schema_extra": _cel(_IMAGE_OR_CODE_RULE, _IMAGE_FRAMEWORK_RULE, _CPU_RULE)
+    }
 
     @property
     def options(self) -> BuildOptions:

@@ -78,6 +78,7 @@ class Reason(StrEnum):
     GATEWAY_SILENT = "GatewaySilent"
     GATEWAY_UNABLE = "GatewayUnable"
     HOST_INVALID = "HostInvalid"
+    NO_CPU_SCALING = "NoCPUScaling"
     EMBED_NEEDS_HTTPS = "EmbedNeedsHTTPS"
     HOST_TAKEN = "HostTaken"
     QUOTA_EXCEEDED = "QuotaExceeded"

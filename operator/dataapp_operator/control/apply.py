@@ -11,16 +11,33 @@ from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.base import API_VERSION
 from dataapp_operator.control.parse import belongs_to
 from dataapp_operator.kube.errors import AlreadyExists, Conflict
-from dataapp_operator.kube.kinds import APPBUILD, APPRELEASE, BUDGET, DATAAPP, HTTPROUTE, POD, REPLICASET, SERVICE, Kind
+from dataapp_operator.kube.kinds import (
+    APPBUILD,
+    APPRELEASE,
+    AUTOSCALER,
+    BUDGET,
+    DATAAPP,
+    DEPLOYMENT,
+    HTTPROUTE,
+    POD,
+    REPLICASET,
+    SERVICE,
+    Kind,
+    kind_of,
+)
 from dataapp_operator.kube.port import Cluster
 from dataapp_operator.kube.store import Change, Store
-from dataapp_operator.plan.actions import Action, CreateBuild, CreateRelease, Delete, Ensure, Hold, Record
+from dataapp_operator.plan.actions import Action, Create, CreateBuild, CreateRelease, Delete, Ensure, Hold, Record
 from dataapp_operator.plan.names import FINALIZER
 
 Json = dict[str, Any]
 
 _KINDS: dict[str, Kind] = {
-    kind.kind: kind for kind in (REPLICASET, SERVICE, POD, HTTPROUTE, BUDGET, APPRELEASE, APPBUILD, DATAAPP)
+    kind.kind: kind
+    for kind in (
+        *(REPLICASET, DEPLOYMENT, AUTOSCALER, SERVICE, POD, HTTPROUTE, BUDGET),
+        *(APPRELEASE, APPBUILD, DATAAPP),
+    )
 }
 
 
@@ -54,8 +71,10 @@ class Applier:
                 self._learn(await self._create_build(manifest))
             case Hold():
                 self._learn(await self._cluster.apply(_held(namespace, action), part="drain"))
-            case Ensure(manifest):
-                self._learn(await self._cluster.apply(manifest))
+            case Create(manifest):
+                self._learn(await self._create_child(manifest))
+            case Ensure(manifest, part):
+                self._learn(await self._cluster.apply(manifest, part=part))
             case Delete():
                 kind = _KINDS[action.kind]
                 gone = await self._cluster.delete(
@@ -100,6 +119,19 @@ class Applier:
             if known is None or not belongs_to(known, metadata["ownerReferences"][0]["uid"]):
                 raise Conflict(
                     f"{metadata['name']} is left from an earlier app of this name; observing again"
+                ) from None
+            return known
+
+    async def _create_child(self, manifest: Json) -> Json:
+        """POST; one of ours that is there already is the one that was meant. An earlier app's is waited for."""
+        try:
+            return await self._cluster.create(manifest)
+        except AlreadyExists:
+            metadata, kind = manifest["metadata"], kind_of(manifest)
+            known = await self._cluster.get(kind, metadata["namespace"], metadata["name"])
+            if known is None or not belongs_to(known, metadata["ownerReferences"][0]["uid"]):
+                raise Conflict(
+                    f"{kind.kind} {metadata['name']} is left from an earlier app of this name; observing again"
                 ) from None
             return known
 

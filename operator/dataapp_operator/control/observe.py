@@ -20,8 +20,10 @@ from dataapp_operator.control.origin import origin_of
 from dataapp_operator.kube.kinds import (
     APPBUILD,
     APPRELEASE,
+    AUTOSCALER,
     BUDGET,
     DATAAPP,
+    DEPLOYMENT,
     ENVIRONMENTCLASS,
     GATEWAY,
     HTTPROUTE,
@@ -91,7 +93,7 @@ class Observer:
         annotations = metadata.get("annotations") or {}
         origin, origin_trouble = origin_of(manifest, spec, self._store)
         desk = self._workbench.facts(app, uid=metadata["uid"])
-        own, strangers = self._children(app, metadata["uid"])
+        own, strangers = self._children(app, metadata["uid"], status)
         gateways = self._gateways(classes)
         return Observed(
             now=datetime.now(UTC),
@@ -114,7 +116,7 @@ class Observer:
             },
             host_holders=self._holders(app, spec, classes),
             releases=_releases(own[APPRELEASE]),
-            slots=parse.slots(own[REPLICASET], own[SERVICE], own[POD]),
+            slots=parse.slots(own[REPLICASET], own[SERVICE], own[POD], own[DEPLOYMENT], own[AUTOSCALER]),
             routes={m["metadata"]["name"]: parse.route(m) for m in own[HTTPROUTE]},
             strangers=strangers,
             budgets={m["metadata"]["name"]: parse.budget(m) for m in own[BUDGET]},
@@ -156,18 +158,24 @@ class Observer:
                 unreadable[name] = _first(error)
         return found, unreadable
 
-    def _children(self, app: AppKey, uid: str) -> tuple[dict[Kind, list[Json]], tuple[str, ...]]:
+    def _children(self, app: AppKey, uid: str, status: DataAppStatus) -> tuple[dict[Kind, list[Json]], tuple[str, ...]]:
         """The app's own objects by kind, and the names of those that an earlier app of its name has left.
 
         Pods belong to a ReplicaSet, not to the app. Those that live under one that is not ours are told too; all are
-        among the app's own, since what they do concerns its Services.
+        among the app's own, since what they do concerns its Services. The ReplicaSets of a Deployment belong to that; of a
+        release that is being removed they are its own whoever they belong to, for the Deployment goes first.
         """
         own: dict[Kind, list[Json]] = {}
-        strangers = []
-        for kind in (APPRELEASE, REPLICASET, SERVICE, HTTPROUTE, BUDGET):
-            found = self._store.by_app(kind, *app)
-            own[kind] = [m for m in found if parse.belongs_to(m, uid)]
-            strangers += [m for m in found if not parse.belongs_to(m, uid)]
+        strangers: list[Json] = []
+        removed = {(memory.name, number) for memory in status.environments for number in memory.removing}
+        owners = {uid}
+        for kind in (APPRELEASE, DEPLOYMENT, REPLICASET, AUTOSCALER, SERVICE, HTTPROUTE, BUDGET):
+            own[kind] = []
+            for manifest in self._store.by_app(kind, *app):
+                mine = _is_own(manifest, owners) or _is_left(manifest, removed)
+                (own[kind] if mine else strangers).append(manifest)
+            if kind == DEPLOYMENT:
+                owners |= {m["metadata"]["uid"] for m in own[kind]}
         own[POD] = self._store.by_app(POD, *app)
         ours = {m["metadata"]["uid"] for m in own[REPLICASET]}
         for manifest in own[POD]:
@@ -196,6 +204,16 @@ class Observer:
                 out[host] = holder
         self._claims.claim_previews(app, previews)
         return out | {host: holder for host in previews if (holder := self._claims.previewer(app, host)) is not None}
+
+
+def _is_own(manifest: Json, owners: set[str]) -> bool:
+    return any(parse.belongs_to(manifest, uid) for uid in owners)
+
+
+def _is_left(manifest: Json, removed: set[ReleaseKey]) -> bool:
+    """Whether a Deployment that is removed has left this ReplicaSet: its own end is next."""
+    made = manifest["kind"] == REPLICASET.kind and parse.is_of_deployment(manifest)
+    return made and parse.release_key(manifest) in removed
 
 
 def _read(manifest: Json) -> tuple[DataAppSpec, DataAppStatus]:

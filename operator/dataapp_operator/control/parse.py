@@ -1,6 +1,6 @@
 """From manifests, as the store has them, to facts. The only place that knows where Kubernetes keeps what."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from dataapp_operator.api.apprelease import AppReleaseSpec, AppReleaseStatus
@@ -8,7 +8,10 @@ from dataapp_operator.api.base import instant
 from dataapp_operator.api.environmentclass import GatewayRef
 from dataapp_operator.plan import names
 from dataapp_operator.plan.facts import (
+    AutoscalerFacts,
+    BudgetFacts,
     ContainerFacts,
+    DeploymentFacts,
     Exit,
     GatewayFacts,
     ObjectFacts,
@@ -40,8 +43,18 @@ def is_orphan(manifest: Json) -> bool:
     return not manifest["metadata"].get("ownerReferences")
 
 
-def budget(manifest: Json) -> ObjectFacts:
-    """A disruption budget."""
+def budget(manifest: Json) -> BudgetFacts:
+    """A disruption budget. What is not a number (somebody's percentage) is none of ours, and is read as none."""
+    may_go = (manifest.get("spec") or {}).get("maxUnavailable")
+    return BudgetFacts(**_object(manifest), may_go=may_go if isinstance(may_go, int) else 0)
+
+
+def is_of_deployment(manifest: Json) -> bool:
+    """Whether a Deployment has made this ReplicaSet."""
+    return names.LABEL_TEMPLATE in (manifest["metadata"].get("labels") or {})
+
+
+def _plain(manifest: Json) -> ObjectFacts:
     return ObjectFacts(**_object(manifest))
 
 
@@ -56,44 +69,78 @@ def _object(manifest: Json) -> dict[str, Any]:
 
 
 def slots(
-    replicasets: Iterable[Json], services: Iterable[Json], pods: Iterable[Json]
+    replicasets: Iterable[Json],
+    services: Iterable[Json],
+    pods: Iterable[Json],
+    deployments: Iterable[Json] = (),
+    autoscalers: Iterable[Json] = (),
 ) -> Mapping[ReleaseKey, Mapping[str, SlotFacts]]:
-    """Everything that exists of the slots of one app."""
+    """Everything that exists of the slots of one app. ``replicasets``: also those that its Deployments have made."""
     found: dict[tuple[ReleaseKey, str], dict[str, Any]] = {}
+    listed = list(replicasets)
+    single: tuple[tuple[str, Iterable[Json], Callable[[Json], Any]], ...] = (
+        ("replicaset", (m for m in listed if not is_of_deployment(m)), replicaset),
+        ("service", services, _plain),
+        ("deployment", deployments, deployment),
+        ("autoscaler", autoscalers, autoscaler),
+    )
+    many: tuple[tuple[str, Iterable[Json], Callable[[Json], Any]], ...] = (
+        ("pods", pods, pod),
+        ("sets", (m for m in listed if is_of_deployment(m)), _plain),
+    )
 
-    def place(manifest: Json) -> dict[str, Any] | None:
+    def place(manifest: Json) -> dict[str, Any]:
         key = release_key(manifest)
         label = (manifest["metadata"].get("labels") or {}).get(names.LABEL_SLOT)
-        return None if key is None or label is None else found.setdefault((key, label), {"pods": []})
+        fresh: dict[str, Any] = {"pods": [], "sets": []}
+        return fresh if key is None or label is None else found.setdefault((key, label), fresh)
 
-    for manifest in replicasets:
-        if (slot := place(manifest)) is not None:
-            slot["replicaset"] = replicaset(manifest)
-    for manifest in services:
-        if (slot := place(manifest)) is not None:
-            slot["service"] = ObjectFacts(**_object(manifest))
-    for manifest in pods:
-        if (slot := place(manifest)) is not None:
-            slot["pods"].append(pod(manifest))
+    for part, manifests, read in single:
+        for manifest in manifests:
+            place(manifest)[part] = read(manifest)
+    for part, manifests, read in many:
+        for manifest in manifests:
+            place(manifest)[part].append(read(manifest))
     out: dict[ReleaseKey, dict[str, SlotFacts]] = {}
     for (key, label), parts in found.items():
-        out.setdefault(key, {})[label] = SlotFacts(
-            replicaset=parts.get("replicaset"), service=parts.get("service"), pods=tuple(parts["pods"])
-        )
+        lists = {"pods": tuple(parts["pods"]), "sets": tuple(parts["sets"])}
+        out.setdefault(key, {})[label] = SlotFacts(**parts | lists)
     return out
 
 
 def replicaset(manifest: Json) -> ReplicaSetFacts:
     """A slot's ReplicaSet."""
+    return ReplicaSetFacts(**_object(manifest), **_size(manifest))
+
+
+def deployment(manifest: Json) -> DeploymentFacts:
+    """The Deployment of a release without sessions."""
+    asked = (manifest["metadata"].get("annotations") or {}).get(names.ANNOTATION_REPLICAS, "")
+    return DeploymentFacts(**_object(manifest), **_size(manifest), asked=int(asked) if asked.isdigit() else None)
+
+
+def _size(manifest: Json) -> dict[str, Any]:
     conditions = (manifest.get("status") or {}).get("conditions") or []
     failure = next(
         (c.get("message") for c in conditions if c["type"] == "ReplicaFailure" and c["status"] == "True"), None
     )
-    return ReplicaSetFacts(
+    return {
+        "replicas": manifest["spec"].get("replicas", 1),
+        "create_failure": failure,
+        "nudge": (manifest["metadata"].get("annotations") or {}).get(names.ANNOTATION_NUDGE, ""),
+    }
+
+
+def autoscaler(manifest: Json) -> AutoscalerFacts:
+    """The HorizontalPodAutoscaler of one. What somebody else has made of it is read as zeroes."""
+    spec = manifest["spec"]
+    metrics = [m.get("containerResource") or {} for m in spec.get("metrics") or []]
+    target = (metrics[0].get("target") or {}) if len(metrics) == 1 else {}
+    return AutoscalerFacts(
         **_object(manifest),
-        replicas=manifest["spec"].get("replicas", 1),
-        create_failure=failure,
-        nudge=(manifest["metadata"].get("annotations") or {}).get(names.ANNOTATION_NUDGE, ""),
+        least=spec.get("minReplicas") or 0,
+        most=spec.get("maxReplicas") or 0,
+        cpu=target.get("averageUtilization") or 0,
     )
 
 

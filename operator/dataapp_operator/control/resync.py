@@ -9,14 +9,25 @@ import logging
 from collections.abc import Callable, Iterable
 
 from dataapp_operator.kube.errors import KubeError, NotServed
-from dataapp_operator.kube.kinds import BUDGET, GATEWAY, HTTPROUTE, JOB, POD, REPLICASET, SERVICE, Kind
+from dataapp_operator.kube.kinds import (
+    AUTOSCALER,
+    BUDGET,
+    DEPLOYMENT,
+    GATEWAY,
+    HTTPROUTE,
+    JOB,
+    POD,
+    REPLICASET,
+    SERVICE,
+    Kind,
+)
 from dataapp_operator.kube.port import Cluster
 from dataapp_operator.kube.store import Change, Store
 from dataapp_operator.plan.names import LABEL_APP, LABEL_BUILD
 
 log = logging.getLogger(__name__)
 
-CHILDREN = (REPLICASET, POD, SERVICE, HTTPROUTE, BUDGET)
+CHILDREN = (REPLICASET, DEPLOYMENT, AUTOSCALER, POD, SERVICE, HTTPROUTE, BUDGET)
 """Kinds of which only ours are read: selected by label on the server."""
 
 

@@ -10,8 +10,10 @@ from dataapp_operator.kube.kinds import (
     APPBUILD,
     APPRELEASE,
     APPSOURCE,
+    AUTOSCALER,
     BUDGET,
     DATAAPP,
+    DEPLOYMENT,
     ENVIRONMENTCLASS,
     GATEWAY,
     HTTPROUTE,
@@ -22,7 +24,7 @@ from dataapp_operator.kube.kinds import (
     SERVICE,
     Kind,
 )
-from dataapp_operator.plan.names import ANNOTATION_NUDGE
+from dataapp_operator.plan.names import ANNOTATION_NUDGE, ANNOTATION_REPLICAS
 
 Json = dict[str, Any]
 
@@ -66,16 +68,28 @@ def _only_metadata(manifest: Json) -> Json:
     return _base(manifest)
 
 
-def _replicaset(manifest: Json) -> Json:
+def _workload(manifest: Json) -> Json:
+    """A ReplicaSet or a Deployment: its size, our own annotations, and why it cannot make a pod."""
     conditions = (manifest.get("status") or {}).get("conditions") or []
     kept = _base(manifest)
-    nudge = (manifest["metadata"].get("annotations") or {}).get(ANNOTATION_NUDGE)
-    if nudge is not None:
-        kept["metadata"]["annotations"] = {ANNOTATION_NUDGE: nudge}
+    annotations = manifest["metadata"].get("annotations") or {}
+    ours = {key: annotations[key] for key in (ANNOTATION_NUDGE, ANNOTATION_REPLICAS) if key in annotations}
+    if ours:
+        kept["metadata"]["annotations"] = ours
     return kept | {
         "spec": {"replicas": manifest["spec"].get("replicas", 1)},
         "status": {"conditions": [c for c in conditions if c.get("type") == "ReplicaFailure"]},
     }
+
+
+def _autoscaler(manifest: Json) -> Json:
+    """What it is told. What it does is seen in what it scales, and it reports every quarter of a minute."""
+    spec = manifest["spec"]
+    return _base(manifest) | {"spec": {key: spec.get(key) for key in ("minReplicas", "maxReplicas", "metrics")}}
+
+
+def _budget(manifest: Json) -> Json:
+    return _base(manifest) | {"spec": {"maxUnavailable": (manifest.get("spec") or {}).get("maxUnavailable")}}
 
 
 def _pod(manifest: Json) -> Json:
@@ -112,12 +126,14 @@ SLIM: dict[Kind, Callable[[Json], Json]] = {
     APPBUILD: _whole,
     APPRELEASE: _whole,
     ENVIRONMENTCLASS: _whole,
-    REPLICASET: _replicaset,
+    REPLICASET: _workload,
+    DEPLOYMENT: _workload,
+    AUTOSCALER: _autoscaler,
     POD: _pod,
     SERVICE: _only_metadata,
     HTTPROUTE: _whole,
     GATEWAY: _gateway,
     JOB: _job,
-    BUDGET: _only_metadata,
+    BUDGET: _budget,
     NODE: _node,
 }

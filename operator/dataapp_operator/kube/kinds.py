@@ -51,6 +51,8 @@ ENVIRONMENTCLASS = Kind("dataapps.dev", "v1alpha1", "environmentclasses", "Envir
 APPSOURCE = Kind("dataapps.dev", "v1alpha1", "appsources", "AppSource")
 APPBUILD = Kind("dataapps.dev", "v1alpha1", "appbuilds", "AppBuild")
 REPLICASET = Kind("apps", "v1", "replicasets", "ReplicaSet")
+DEPLOYMENT = Kind("apps", "v1", "deployments", "Deployment")
+AUTOSCALER = Kind("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 POD = Kind("", "v1", "pods", "Pod")
 SERVICE = Kind("", "v1", "services", "Service")
 HTTPROUTE = Kind("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
@@ -67,7 +69,8 @@ LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 
 ALL = (
     *(APPSOURCE, DATAAPP, APPBUILD, APPRELEASE, ENVIRONMENTCLASS),
-    *(REPLICASET, POD, SERVICE, HTTPROUTE, GATEWAY, JOB, BUDGET, NODE, EVENT, SECRET, SUBJECTACCESSREVIEW, LEASE),
+    *(REPLICASET, DEPLOYMENT, AUTOSCALER, POD, SERVICE, HTTPROUTE, GATEWAY, JOB, BUDGET, NODE, EVENT, SECRET),
+    *(SUBJECTACCESSREVIEW, LEASE),
 )
 _BY_NAME = {(kind.api_version, kind.kind): kind for kind in ALL}
 

@@ -40,10 +40,18 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
-class Ensure:
-    """Server-side apply of one child."""
+class Create:
+    """POST a child of which others may change a part later, so that it is never applied again as a whole."""
 
     manifest: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Ensure:
+    """Server-side apply of one child; with a ``part``, of some of its fields, which are written by themselves."""
+
+    manifest: Json
+    part: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,7 @@ class Record:
     status: AppReleaseStatus
 
 
-Action = CreateRelease | CreateBuild | Hold | Ensure | Delete
+Action = CreateRelease | CreateBuild | Hold | Create | Ensure | Delete
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Intent
 from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.plan import analysis, commands, endings, probing, record, stuck, upkeep
+from dataapp_operator.plan import analysis, commands, endings, fleet, probing, record, stuck, upkeep
 from dataapp_operator.plan.actions import ReadLog
 from dataapp_operator.plan.facts import CheckFacts
 from dataapp_operator.plan.health import Outlook
@@ -137,8 +137,10 @@ def _deaf(scene: Scene, number: int, check: CheckFacts) -> bool:
     """Two who do not know of each other say so: the kubelet finds nobody on the app's port, and no session worked since."""
     if check.finished_at is None or check.verdict in {None, Verdict.PASS}:
         return False
-    pods = [slot.pod for slot in scene.needed(number).values() if slot.pod is not None]
-    since_when = [pod.unready_since for pod in pods if pod.unready_since is not None and pod.app.running]
+    pods = [pod for slot in scene.needed(number).values() for pod in slot.counted if pod.app.running]
+    if scene.is_fleet(number):  # more pods may be starting at any time, and do not listen yet
+        pods = [pod for pod in pods if fleet.listened(pod)]
+    since_when = [pod.unready_since for pod in pods if pod.unready_since is not None]
     return any(moment <= check.finished_at for moment in since_when)
 
 

@@ -4,7 +4,7 @@ from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.base import seconds
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Artefact, Quarantined
-from dataapp_operator.plan import abilities, cookies, desired, endings, limits, names, promotion, scaling
+from dataapp_operator.plan import abilities, cookies, desired, endings, fleet_upkeep, limits, names, promotion, scaling
 from dataapp_operator.plan.actions import CreateRelease
 from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene
 from dataapp_operator.plan.wishes import Wish, wish_for
@@ -107,6 +107,7 @@ def way_back(scene: Scene, content: tuple[str, str]) -> int | None:
         and limits.fits(scene, scene.spec(n))
         and scene.ready(n)
         and scene.on_cordoned_node(n) is None
+        and fleet_upkeep.carries(scene, n)
     )
     return max(fitting, default=None)
 
@@ -123,11 +124,11 @@ def once_more(scene: Scene, draft: Draft, spec: AppReleaseSpec, cause: str) -> b
     """Begin what another release was, as a new one; False: something must go first, and it is told what."""
     if _in_the_way(scene, draft, desired.content(spec)):
         return False
-    slots = _serving(scene) or spec.plan.slots
+    many = _serving(scene) or spec.plan.replicas or spec.plan.slots
     if spec.limited is not None:  # its Gateway may do everything by now
-        slots = max(slots, scaling.replicas(scene).min)
+        many = max(many, scaling.replicas(scene).min)
     cookie = cookies.kind(scene, embed=spec.plan.cookie == "embedded")
-    plan = spec.plan.model_copy(update={"slots": slots, "cookie": cookie, "pins": True})
+    plan = spec.plan.model_copy(update={**desired.sized(spec.plan, many), "cookie": cookie, "pins": True})
     if scene.environment is not None and scene.environment.release.way == "recreate":
         plan = plan.model_copy(update={"strategy": "recreate", "steps": (), "hold": "0s"})
     again = spec.model_copy(update={"cause": cause, "limited": None, "plan": plan})
@@ -217,9 +218,19 @@ def _is_not_alone(scene: Scene, number: int) -> bool:
 
 
 def _serving(scene: Scene) -> int | None:
-    """With how many replicas the stable release serves: its successor has to carry as much."""
-    stable = scene.memory.stable
-    return None if stable is None else len(scene.scale(stable).serving)
+    """With how many replicas the stable release serves: its successor has to carry as much.
+
+    One that has ended to make room serves no more: what was to take its place was as large as it was then.
+    """
+    stable, stopped = scene.memory.stable, scene.memory.stopped
+    if stable is None:
+        return None
+    if stopped is None or stopped.release != stable:
+        return scene.replicas(stable)
+    begun = {n: r.spec for (env, n), r in scene.observed.releases.items() if env == scene.env and n >= stable}
+    plans = {n: spec.plan for n, spec in begun.items() if spec.limited is None}
+    last = plans.get(max(plans, default=stable))
+    return scene.replicas(stable) if last is None else last.replicas or last.slots
 
 
 def _spec_for(scene: Scene, wish: Wish, *, last_number: int) -> AppReleaseSpec:
@@ -249,7 +260,8 @@ def _wanted(scene: Scene, wish: Wish, number: int) -> AppReleaseSpec:
         wish,
         scene.environment,
         number=number,
-        slots=_serving(scene),
+        serving=_serving(scene),
+        scaled=fleet_upkeep.scaled(scene),
         cookie=cookies.kind(scene, embed=wish.here(scene.environment).embed),
     )
     if scene.memory.stuck is None:

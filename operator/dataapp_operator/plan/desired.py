@@ -11,8 +11,9 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, overload
 
-from dataapp_operator.api.apprelease import AppReleaseSpec, ProbePlan, ReleasePlan, RunPlan
+from dataapp_operator.api.apprelease import MOST_REPLICAS, AppReleaseSpec, ProbePlan, ReleasePlan, RunPlan
 from dataapp_operator.api.base import API_VERSION
+from dataapp_operator.api.dataapp import MAX_SLOTS
 from dataapp_operator.plan import names
 from dataapp_operator.plan.workload import owner
 
@@ -55,15 +56,21 @@ def release_spec(
     environment: Environment,
     *,
     number: int,
-    slots: int | None = None,
+    serving: int | None = None,
+    scaled: int = 0,
     cookie: CookieKind = "plain",
 ) -> AppReleaseSpec:
     """The frozen spec of a release of a wish in an environment, with that environment's settings and way of releasing.
 
-    ``slots``: how many replicas serve now; it begins with as many, within the author's limits.
+    ``serving``: how many replicas serve now; it begins with as many, within the author's limits. ``scaled``: to how many
+    somebody else than the author has scaled them, and within the author's ``max`` it is as many.
     """
     here = wish.here(environment)
     assert here.framework is not None  # noqa: S101 - the API asks for it beside an image, and reading code finds it
+    size: dict[str, Any] = {"slots": min(max(serving or 0, here.replicas.min), here.replicas.most)}
+    if here.workload == "deployment":
+        most = MOST_REPLICAS if here.replicas.max is None else here.replicas.most
+        size = {"workload": "deployment", "slots": 1, "replicas": max(size["slots"], min(scaled, most))}
     return AppReleaseSpec(
         app=app,
         environment=environment.name,
@@ -79,7 +86,7 @@ def release_spec(
             steps=environment.release.steps,
             hold=environment.release.hold,
             compatibility=environment.release.compatibility,
-            slots=min(max(slots or 0, here.replicas.min), here.replicas.most),
+            **size,
             sessions_per_replica=here.replicas.sessions_per_replica,
             cookie=cookie,
             bake=environment.release.bake,
@@ -90,6 +97,13 @@ def release_spec(
             probe=ProbePlan(framework=here.framework, startup=here.probe.startup),
         ),
     )
+
+
+def sized(plan: ReleasePlan, many: int) -> dict[str, int]:
+    """What says in a release's plan that it begins with so many replicas, whatever they are."""
+    if plan.workload == "deployment":
+        return {"replicas": min(many, MOST_REPLICAS)}
+    return {"slots": min(many, MAX_SLOTS)}
 
 
 def release_manifest(spec: AppReleaseSpec, *, namespace: str, app_uid: str) -> dict[str, Any]:

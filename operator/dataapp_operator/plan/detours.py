@@ -20,7 +20,12 @@ SETTLING = 2
 
 
 def away(scene: Scene, draft: Draft, number: int) -> tuple[int, ...]:
-    """The slots that visitors go round. None while nobody could have been on the release yet, or where none answers."""
+    """The slots that visitors go round. None while nobody could have been on the release yet, or where none answers.
+
+    Of a Deployment neither: it has one Service, whose pods are gone round by whoever leads to it.
+    """
+    if scene.is_fleet(number):
+        return ()
     slots = {index: scene.slot(number, index) for index in scene.pinned(number)}
     if not _has_visitors(scene, number) or not any(slots[i].ready for i in scene.scale(number).serving if i in slots):
         return ()

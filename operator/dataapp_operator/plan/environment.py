@@ -13,6 +13,7 @@ from dataapp_operator.plan import (
     abilities,
     choosing,
     draining,
+    fleet_upkeep,
     hands,
     names,
     phases,
@@ -70,6 +71,7 @@ def step(scene: Scene, *, last_number: int, earlier: str | None) -> Draft:
     scaling.ask_fronts(scene, draft)
     recreating.tidy(scene, draft)
     abilities.tidy(scene, draft)
+    fleet_upkeep.complain(scene, draft)
     _refused(scene, draft)
     _forget(draft)
     record.project(scene, draft)

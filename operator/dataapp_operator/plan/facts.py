@@ -44,6 +44,33 @@ class ReplicaSetFacts(ObjectFacts):
     """The value of our annotation that makes the controller try again."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentFacts(ObjectFacts):
+    """The Deployment of a release without sessions."""
+
+    replicas: int = 1
+    asked: int | None = None
+    """The author's number that was last written; where ``replicas`` is another one, somebody else has scaled it."""
+    create_failure: str | None = None
+    nudge: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutoscalerFacts(ObjectFacts):
+    """The HorizontalPodAutoscaler of a Deployment: between how many, at how many percent of the CPU."""
+
+    least: int
+    most: int
+    cpu: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetFacts(ObjectFacts):
+    """A disruption budget: how many pods others may evict at a time."""
+
+    may_go: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Exit:
     """How a container ended."""
@@ -85,26 +112,45 @@ class PodFacts(ObjectFacts):
 
 @dataclass(frozen=True, slots=True)
 class SlotFacts:
-    """Everything of one slot that exists."""
+    """Everything of one slot that exists. A slot is one pod, or of a release without sessions a Deployment of them."""
 
     replicaset: ReplicaSetFacts | None = None
     service: ObjectFacts | None = None
     pods: tuple[PodFacts, ...] = ()
+    deployment: DeploymentFacts | None = None
+    sets: tuple[ObjectFacts, ...] = ()
+    """The ReplicaSets that the Deployment has made."""
+    autoscaler: AutoscalerFacts | None = None
+
+    @property
+    def living(self) -> tuple[PodFacts, ...]:
+        """The pods that are not being ended and have not ended by themselves."""
+        return tuple(p for p in self.pods if not p.deleting and not p.over)
+
+    @property
+    def counted(self) -> tuple[PodFacts, ...]:
+        """The pods that count: all of a Deployment; of a slot, one."""
+        return self.living if self.deployment is not None else self.living[:1]
 
     @property
     def pod(self) -> PodFacts | None:
-        """The pod that counts: the living one."""
-        return next((p for p in self.pods if not p.deleting and not p.over), None)
+        """The pod that counts, where there is to be one."""
+        return next(iter(self.living), None)
 
     @property
     def ready(self) -> bool:
         """A pod is ready and its Service exists, so that a route may point here."""
-        return self.service is not None and self.pod is not None and self.pod.ready
+        return self.service is not None and any(pod.ready for pod in self.counted)
+
+    @property
+    def made(self) -> bool:
+        """There is somebody who makes its pods."""
+        return self.replicaset is not None or self.deployment is not None
 
     @property
     def gone(self) -> bool:
         """Nothing of it is left."""
-        return self.replicaset is None and self.service is None and not self.pods
+        return not (self.made or self.sets or self.autoscaler or self.service or self.pods)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -369,7 +415,7 @@ class Observed:
     """The API server lets us put it there."""
     end_sessions: bool = False
     """A person wants an app that leaves gone now, whoever has it open."""
-    budgets: Mapping[str, ObjectFacts] = field(default_factory=dict)
+    budgets: Mapping[str, BudgetFacts] = field(default_factory=dict)
     """The disruption budgets of its environments, by name."""
     cordoned: frozenset[str] = frozenset()
     """Nodes that take no new pods: somebody is about to empty them."""

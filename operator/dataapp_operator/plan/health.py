@@ -51,8 +51,16 @@ def of_slot(slot: SlotFacts | None, spec: AppReleaseSpec | None, *, since: datet
     pod = slot.pod
     if pod is None:
         if slot.replicaset.create_failure:
-            return _refused(slot.replicaset.create_failure)
+            return refused(slot.replicaset.create_failure)
         return Health(Outlook.COMING, Reason.STARTING, "its pod is being created")
+    found = of_pod(pod, spec, since=since, now=now)
+    if found.outlook is Outlook.READY and slot.service is None:
+        return Health(Outlook.COMING, Reason.STARTING, "it is starting")
+    return found
+
+
+def of_pod(pod: PodFacts, spec: AppReleaseSpec | None, *, since: datetime, now: datetime) -> Health:
+    """The health of one pod."""
     if pod.unschedulable:
         return Health(
             Outlook.BLOCKED,
@@ -64,10 +72,10 @@ def of_slot(slot: SlotFacts | None, spec: AppReleaseSpec | None, *, since: datet
         trouble = _container_trouble(container, what, since=since, now=now)
         if trouble:
             return trouble
-    crashed = _crashed(pod, spec)
-    if crashed:
-        return crashed
-    if slot.ready:
+    broken = crashed(pod, spec)
+    if broken:
+        return broken
+    if pod.ready:
         return Health(Outlook.READY, Reason.RELEASED, "ready")
     if pod.app.running and not pod.app.started and spec is not None:
         return Health(
@@ -96,7 +104,8 @@ def _container_trouble(container: ContainerFacts, what: str, *, since: datetime,
     return None
 
 
-def _crashed(pod: PodFacts, spec: AppReleaseSpec | None) -> Health | None:
+def crashed(pod: PodFacts, spec: AppReleaseSpec | None) -> Health | None:
+    """What is to be said of a pod whose app ends by itself again and again, or never listens; None of any other."""
     app = pod.app
     end = app.last_exit
     if app.restarts < 1 or (app.running and app.started) or end is None:
@@ -125,7 +134,8 @@ def _crashed(pod: PodFacts, spec: AppReleaseSpec | None) -> Health | None:
     )
 
 
-def _refused(said: str) -> Health:
+def refused(said: str) -> Health:
+    """What it means that the cluster does not let a pod be made."""
     quota = words.quota(said)
     if quota is not None:
         return Health(Outlook.BLOCKED, Reason.QUOTA_EXCEEDED, quota)

@@ -6,14 +6,15 @@ Where weights are not kept, there are no steps.
 """
 
 from dataapp_operator.api.apprelease import AppReleaseSpec
-from dataapp_operator.api.dataapp import SESSIONLESS
 from dataapp_operator.api.reasons import Reason
 from dataapp_operator.plan import endings
 from dataapp_operator.plan.abilities import LONGEST, named, of
 from dataapp_operator.plan.scene import Draft, Scene
 
-_CUT = ("slots", "pins", "strategy", "steps")
-"""What of a plan may be otherwise because of a Gateway."""
+_SIZE = ("slots", "workload", "replicas")
+"""What of a plan says how many replicas there are, and what they are."""
+_CUT = ("pins", "strategy", "steps")
+"""What else of a plan may be otherwise because of a Gateway."""
 
 
 def limit(scene: Scene, spec: AppReleaseSpec) -> AppReleaseSpec:
@@ -26,7 +27,7 @@ def limit(scene: Scene, spec: AppReleaseSpec) -> AppReleaseSpec:
     if ability.pins is False:
         told = f"{named(cls)} does not keep a visitor with a replica ({ability.words[:LONGEST]})"
         plan: dict[str, object] = {"pins": False}
-        if spec.plan.probe.framework in SESSIONLESS:
+        if spec.sessionless:
             told += ": any replica may answer any request, and either release while one takes over from another"
         else:
             plan |= {"slots": 1, **at_once}
@@ -48,10 +49,10 @@ def limit(scene: Scene, spec: AppReleaseSpec) -> AppReleaseSpec:
 def same(known: AppReleaseSpec, wanted: AppReleaseSpec) -> bool:
     """Whether a record is of what is wanted, as it is wanted or as its Gateway could carry it out when it was made.
 
-    The number of replicas may have changed since.
+    The number of replicas may have changed since, and what they are: an operator before this one made slots of everything.
     """
     alone = {plan.strategy == "recreate" for plan in (known.plan, wanted.plan)}
-    fields = _CUT if known.limited is not None and len(alone) == 1 else ("slots",)
+    fields = (*_SIZE, *_CUT) if known.limited is not None and len(alone) == 1 else _SIZE
     plan = known.plan.model_copy(update={field: getattr(wanted.plan, field) for field in fields})
     told = {} if known.limited is None else {"limited": wanted.limited}
     return known.model_copy(update={"plan": plan, **told}) == wanted
@@ -59,7 +60,7 @@ def same(known: AppReleaseSpec, wanted: AppReleaseSpec) -> bool:
 
 def is_one_replica(spec: AppReleaseSpec | None) -> bool:
     """Whether a release has one replica, however many are asked for: its cookies would lead to none of them."""
-    return spec is not None and not spec.plan.pins and spec.plan.probe.framework not in SESSIONLESS
+    return spec is not None and not spec.plan.pins and not spec.sessionless
 
 
 def fits(scene: Scene, spec: AppReleaseSpec | None) -> bool:

@@ -46,6 +46,11 @@ REQUESTED_AT = ("reconcile.dataapps.dev/requestedAt", "reconcile.fluxcd.io/reque
 
 ANNOTATION_NUDGE = f"{GROUP}/nudge"
 """On a ReplicaSet whose pod was refused: changed now and then, so that its controller tries again soon."""
+ANNOTATION_REPLICAS = f"{GROUP}/replicas"
+"""On a Deployment: the author's number of replicas that was last written there. Where it is still the author's, the number
+that the Deployment has is somebody else's business (an autoscaler's, a person's with ``kubectl scale``)."""
+LABEL_TEMPLATE = "pod-template-hash"
+"""On what a Deployment makes: its ReplicaSets, and their pods."""
 
 PAGE = 0
 """The number of no release: what new visitors get while an app is renewed that cannot run twice (see ``page``)."""

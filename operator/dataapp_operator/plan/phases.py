@@ -79,7 +79,7 @@ def _deploying(scene: Scene, draft: Draft, number: int) -> None:
     label, slow = next((label, h) for label, h in states if h.outlook is Outlook.COMING)
     limit = seconds(spec.plan.probe.startup) + PROGRESS_ALLOWANCE
     deadline = instant(scene.memory.deadline) if scene.memory.deadline else scene.now
-    created = all(slot.replicaset is not None for slot in scene.needed(number).values())
+    created = all(slot.made for slot in scene.needed(number).values())
     if scene.memory.deadline is None or (scene.now >= deadline and not created):
         deadline = scene.now + timedelta(seconds=limit)
         draft.update(phase_since=timestamp(scene.now), deadline=timestamp(deadline))

@@ -13,7 +13,7 @@ from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.dataapp import MAX_SLOTS, Replicas
 from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.status import LeavingSlot, Scale
-from dataapp_operator.plan import detours, health, limits, names, routes, upkeep
+from dataapp_operator.plan import detours, fleet_upkeep, health, limits, names, routes, upkeep
 from dataapp_operator.plan.actions import AskFronts
 from dataapp_operator.plan.health import Outlook
 from dataapp_operator.plan.scene import Draft, Scene
@@ -34,13 +34,16 @@ LOOK = 10
 
 def replicas(scene: Scene) -> Replicas:
     """How many the author wants here: what the manifest says now, whatever release it is."""
-    assert scene.environment is not None  # noqa: S101 - the caller looked
-    return scene.environment.app.replicas or scene.observed.spec.app.replicas
+    assert scene.asked is not None  # noqa: S101 - the caller looked
+    return scene.asked
 
 
 def watches(scene: Scene) -> bool:
     """Whether open sessions decide how many there are: then the fronts are asked all the time."""
-    return scene.environment is not None and replicas(scene).most > replicas(scene).min
+    stable = scene.memory.stable
+    if scene.environment is None or (stable is not None and scene.is_fleet(stable)):
+        return False
+    return replicas(scene).most > replicas(scene).min
 
 
 def advance(scene: Scene, draft: Draft) -> None:
@@ -49,8 +52,11 @@ def advance(scene: Scene, draft: Draft) -> None:
     live = upkeep.live(draft.memory)
     stable = draft.memory.stable
     rests = scene.memory.candidate is None and draft.memory.candidate is None and scene.memory.stable == stable
-    if rests and stable is not None and scene.spec(stable) is not None and scene.environment is not None:
-        known[stable] = _only_one(scene, draft, _toward(scene, draft, _settled(scene, draft, scene.scale(stable))))
+    if rests and stable in live and scene.spec(stable) is not None and scene.environment is not None:
+        if scene.is_fleet(stable):
+            fleet_upkeep.rescale(scene, draft, stable)
+        else:
+            known[stable] = _only_one(scene, draft, _toward(scene, draft, _settled(scene, draft, scene.scale(stable))))
     for number, scale in list(known.items()):
         if number not in live:
             del known[number]
@@ -93,6 +99,12 @@ def _is_obeyed(scene: Scene, number: int) -> bool:
     return all(route.accepted for name, route in scene.observed.routes.items() if name in mine)
 
 
+def _gets_visitors(scene: Scene, number: int, index: int) -> bool:
+    """Whether new visitors are still sent there: nobody else answered, say, when it was to leave."""
+    known = scene.observed.routes.get(names.weights_route(scene.app, scene.env))
+    return known is not None and names.slot(scene.app, scene.env, number, index) in routes.backends_of(known.spec)
+
+
 def _settled(scene: Scene, draft: Draft, scale: Scale, *, serves: bool = True, joins: bool = True) -> Scale:
     """What starts and is ready serves; what leaves and is empty, or whose time is over, is removed; what is gone is gone."""
     number = scale.release
@@ -123,8 +135,9 @@ def _over(scene: Scene, number: int, leaving: LeavingSlot) -> bool:
     if scene.now >= instant(leaving.forced_at) or not slot.pods:
         return True
     empty_for = seconds(upkeep.drain_policy(scene, number).empty_for)
-    if (scene.now - instant(leaving.since)).total_seconds() < empty_for:
-        return False
+    lasted = (scene.now - instant(leaving.since)).total_seconds()
+    if lasted < empty_for or not _is_obeyed(scene, number) or _gets_visitors(scene, number, leaving.index):
+        return False  # somebody may come yet
     said = scene.fronts_of(slot)
     return all(f.live == 0 and f.quiet_for is not None and f.quiet_for >= empty_for for f in said)
 

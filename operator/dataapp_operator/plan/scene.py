@@ -11,17 +11,16 @@ from datetime import datetime, timedelta
 
 from dataapp_operator.api.apprelease import AppReleaseSpec, AppReleaseStatus
 from dataapp_operator.api.base import instant, timestamp
-from dataapp_operator.api.dataapp import Environment
+from dataapp_operator.api.dataapp import Environment, Replicas
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import EnvironmentStatus, Scale, WaitingFor
-from dataapp_operator.plan import health, names
+from dataapp_operator.plan import fleet, health, names
 from dataapp_operator.plan.actions import Action, Background, Target
 from dataapp_operator.plan.code import CodeView
 from dataapp_operator.plan.facts import FrontFacts, Observed, ReleaseFacts, SlotFacts
+from dataapp_operator.plan.fleet import BLINK
 
-BLINK = 10
-"""Seconds a replica may be not ready without being counted as lost."""
 HEARSAY = 15
 """Seconds after which what a front said says nothing any more: somebody may have come since."""
 CALM = 5
@@ -66,6 +65,25 @@ class Scene:
         record = self.release(number)
         return record.spec if record else None
 
+    @property
+    def asked(self) -> Replicas | None:
+        """How many replicas the author wants here, whatever release it is; None where nothing should run."""
+        return None if self.environment is None else self.environment.app.replicas or self.observed.spec.app.replicas
+
+    def is_fleet(self, number: int) -> bool:
+        """Whether a release is one Deployment, whose pods are all alike."""
+        spec = self.spec(number)
+        if spec is None:
+            return any(slot.deployment is not None for slot in self.slots(number).values())
+        return spec.plan.workload == "deployment"
+
+    def replicas(self, number: int) -> int:
+        """With how many replicas a release serves."""
+        if not self.is_fleet(number):
+            return len(self.scale(number).serving)
+        known = self.slot(number, 0).deployment
+        return 0 if known is None else known.replicas
+
     def slots(self, number: int) -> dict[str, SlotFacts]:
         """What exists of a release's slots."""
         return dict(self.observed.slots.get((self.env, number), {}))
@@ -96,6 +114,8 @@ class Scene:
 
     def ready(self, number: int) -> bool:
         """Every needed slot can take traffic."""
+        if self.is_fleet(number):
+            return fleet.whole(self.slot(number, 0), self.spec(number))
         return all(slot.ready for slot in self.needed(number).values())
 
     def any_ready(self, number: int) -> bool:
@@ -104,14 +124,13 @@ class Scene:
 
     def health(self, number: int, since: datetime) -> list[tuple[str, health.Health]]:
         """The health of each needed slot."""
-        spec = self.spec(number)
-        return [
-            (label, health.of_slot(slot, spec, since=since, now=self.now))
-            for label, slot in self.needed(number).items()
-        ]
+        spec, judged = self.spec(number), fleet.outlook if self.is_fleet(number) else health.of_slot
+        return [(label, judged(slot, spec, since=since, now=self.now)) for label, slot in self.needed(number).items()]
 
     def on_cordoned_node(self, number: int) -> str | None:
-        """A node that somebody is about to empty, and that has a pod of this release."""
+        """A node that somebody is about to empty, and that has a pod of this release which nobody else moves."""
+        if self.is_fleet(number):
+            return None  # the cluster evicts its pods one by one, as its budget says
         pods = (pod for slot in self.slots(number).values() for pod in slot.pods if not pod.deleting and not pod.over)
         return next((pod.node for pod in pods if pod.node is not None and pod.node in self.observed.cordoned), None)
 
@@ -128,7 +147,8 @@ class Scene:
 
     def fronts_of(self, slot: SlotFacts) -> list[FrontFacts]:
         """The same of one slot."""
-        pods = [pod for pod in slot.pods if not pod.over]
+        # A pod of a Deployment that never had an address (no room for it, say) never had a visitor.
+        pods = [pod for pod in slot.pods if not pod.over and (slot.deployment is None or pod.ip is not None)]
         said = [self.observed.fronts.get(pod.name, FrontFacts()) for pod in pods]
         oldest = self.now - timedelta(seconds=HEARSAY)
         return [front if front.at is not None and front.at >= oldest else FrontFacts() for front in said]
@@ -220,9 +240,8 @@ def since(memory: EnvironmentStatus, now: datetime) -> datetime:
 
 def crash(scene: Scene, number: int) -> str | None:
     """How an app ended by itself since this phase began, in words: with visitors on it, once is once too often."""
-    for slot in scene.needed(number).values():
-        pod = slot.pod
-        end = pod.app.last_exit if pod is not None else None
+    for pod in (pod for slot in scene.needed(number).values() for pod in slot.counted):
+        end = pod.app.last_exit
         if end is None or end.at is None or end.at < since(scene.memory, scene.now):
             continue
         if end.reason == "OOMKilled":
@@ -235,12 +254,16 @@ def crash(scene: Scene, number: int) -> str | None:
 
 def lost(scene: Scene, number: int) -> bool:
     """A needed replica has been away for longer than a blink."""
+    began = since(scene.memory, scene.now)
+    if scene.is_fleet(number):
+        slot = scene.slot(number, 0)
+        return slot.service is not None and fleet.lost(slot, scene.spec(number), since=began, now=scene.now)
     for slot in scene.needed(number).values():
         pod = slot.pod
         if slot.ready or (pod is not None and pod.ready):
             continue  # a Service that somebody deleted is made again in this pass
         if pod is None or pod.unready_since is None:
-            return (scene.now - since(scene.memory, scene.now)).total_seconds() > BLINK
+            return (scene.now - began).total_seconds() > BLINK
         if (scene.now - pod.unready_since).total_seconds() > BLINK:
             return True
     return False

@@ -7,13 +7,13 @@ stays), pod, Service*, each step only once the one before has been observed: no 
 """
 
 from dataapp_operator.api.base import seconds
-from dataapp_operator.api.dataapp import SESSIONLESS, Drain
+from dataapp_operator.api.dataapp import Drain
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.reasons import Phase
 from dataapp_operator.api.status import SCALE, EnvironmentStatus
-from dataapp_operator.plan import commands, cookies, detours, names, page, routes, workload
+from dataapp_operator.plan import commands, cookies, detours, fleet_upkeep, names, page, routes, workload
 from dataapp_operator.plan.actions import Delete, Ensure
-from dataapp_operator.plan.facts import ReplicaSetFacts, RouteFacts, SlotFacts
+from dataapp_operator.plan.facts import DeploymentFacts, ReplicaSetFacts, RouteFacts, SlotFacts
 from dataapp_operator.plan.names import PAGE
 from dataapp_operator.plan.scene import Draft, Scene
 
@@ -110,16 +110,19 @@ def ensure(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None) -> None
 
 
 def _ensure_budget(scene: Scene, draft: Draft) -> None:
-    """No pod that works is evicted by others: on a node that is to be emptied, sessions end before their pod does."""
-    name = names.budget(scene.app, scene.env)
-    if name in scene.observed.budgets or not live(scene.memory):
+    """No pod that works is evicted by others: on a node that is to be emptied, sessions end before their pod does.
+
+    Pods without sessions may be evicted, one at a time.
+    """
+    numbers = live(scene.memory)
+    known, may_go = scene.observed.budgets.get(names.budget(scene.app, scene.env)), fleet_upkeep.may_go(scene, numbers)
+    if not numbers or (known is not None and known.may_go == may_go):
         return
-    owned_by = workload.owner(scene.app, scene.observed.uid)
-    draft.actions.append(
-        Ensure(
-            workload.budget(app=scene.app, environment=scene.env, namespace=scene.observed.namespace, owned_by=owned_by)
-        )
+    namespace, owned_by = scene.observed.namespace, workload.owner(scene.app, scene.observed.uid)
+    budget = workload.budget(
+        app=scene.app, environment=scene.env, namespace=namespace, owned_by=owned_by, may_go=may_go
     )
+    draft.actions.append(Ensure(budget))
 
 
 def ensure_weights(scene: Scene, draft: Draft, cls: EnvironmentClassSpec | None, *, only_look: bool = False) -> bool:
@@ -194,6 +197,14 @@ def _ensure_workload(scene: Scene, draft: Draft, number: int) -> None:
     spec = scene.spec(number)
     if spec is None:
         return  # its record was deleted by somebody: what runs goes on, what is missing cannot be rebuilt
+    if scene.is_fleet(number):
+        known = scene.slot(number, 0).deployment
+        enough = known is not None and scene.ready(
+            number
+        )  # an autoscaler that wants more than the quota may go on wanting
+        nudge = known.nudge if known is not None and enough else _nudge(scene, draft, known)
+        fleet_upkeep.ensure(scene, draft, spec, nudge=nudge)
+        return
     owned_by = workload.owner(scene.app, scene.observed.uid)
     scale = scene.scale(number)
     for index in (*scale.serving, *scale.starting):  # what leaves is not made again
@@ -218,8 +229,8 @@ def _ensure_workload(scene: Scene, draft: Draft, number: int) -> None:
             )
 
 
-def _nudge(scene: Scene, draft: Draft, known: ReplicaSetFacts | None) -> str:
-    """The annotation a ReplicaSet should have: a new one every little while as long as its pod is refused.
+def _nudge(scene: Scene, draft: Draft, known: ReplicaSetFacts | DeploymentFacts | None) -> str:
+    """The annotation that who makes pods should have: a new one every little while as long as its pod is refused.
 
     Its controller waits twice as long after every refusal, up to 17 minutes, and does not notice a raised quota.
     """
@@ -276,7 +287,7 @@ def _asked(scene: Scene, number: int) -> tuple[int, ...]:
     if not takes_time and not commands.paused(scene):
         return ()
     serving = scene.scale(number).serving
-    return serving if spec.plan.probe.framework in SESSIONLESS else serving[:1]
+    return serving if spec.sessionless else serving[:1]
 
 
 def preview_host(scene: Scene, number: int, cls: EnvironmentClassSpec) -> str:
@@ -343,6 +354,8 @@ def _remove_one(scene: Scene, draft: Draft, number: int) -> bool:
 
 def end_slot(draft: Draft, slot: SlotFacts) -> None:
     """One step of taking a slot apart to which no route leads any more."""
+    if fleet_upkeep.end(draft, slot):
+        return
     if slot.replicaset is not None:
         if not slot.replicaset.deleting:
             draft.actions.append(

@@ -1,7 +1,8 @@
 """The workload of a session app: one slot = one ReplicaSet of one pod + one Service.
 
 A ReplicaSet of one, and not a Deployment: its template never rolls and ``kubectl rollout restart`` cannot end anybody's
-session. Both objects are immutable once created; a change of anything in them is a new release with new names.
+session. Both objects are immutable once created; a change of anything in them is a new release with new names. (An app
+without sessions has one Deployment instead, with the same pods: ``deployment``.)
 Every pod has the front (HAProxy, a native sidecar) between gateway and app: it counts the open sessions, sets the pin
 cookie and names the release; ``preStop`` of the app asks it to answer only once nothing is open.
 """
@@ -36,7 +37,7 @@ def service(spec: AppReleaseSpec, *, index: int, namespace: str, owned_by: Json)
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _metadata(spec, index=index, namespace=namespace, owned_by=owned_by),
+        "metadata": metadata(spec, index=index, namespace=namespace, owned_by=owned_by),
         "spec": {
             "selector": labels,
             "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": front.TRAFFIC_PORT}],
@@ -44,8 +45,11 @@ def service(spec: AppReleaseSpec, *, index: int, namespace: str, owned_by: Json)
     }
 
 
-def budget(*, app: str, environment: str, namespace: str, owned_by: Json) -> Json:
-    """The disruption budget of an environment: evictions by others are refused, but those of pods that do not work."""
+def budget(*, app: str, environment: str, namespace: str, owned_by: Json, may_go: int = 0) -> Json:
+    """The disruption budget of an environment: evictions by others are refused, but those of pods that do not work.
+
+    ``may_go``: how many of those that work may be evicted at a time, where none of them has sessions.
+    """
     labels = names.labels(app, environment)
     return {
         "apiVersion": "policy/v1",
@@ -57,7 +61,7 @@ def budget(*, app: str, environment: str, namespace: str, owned_by: Json) -> Jso
             "ownerReferences": [owned_by],
         },
         "spec": {
-            "maxUnavailable": 0,
+            "maxUnavailable": may_go,
             "selector": {"matchLabels": labels},
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
@@ -68,26 +72,35 @@ def replicaset(
     spec: AppReleaseSpec, *, index: int, namespace: str, owned_by: Json, front_image: str, nudge: str = ""
 ) -> Json:
     """The ReplicaSet of one slot. A new ``nudge`` changes nothing but makes its controller try again."""
-    metadata = _metadata(spec, index=index, namespace=namespace, owned_by=owned_by)
+    about = metadata(spec, index=index, namespace=namespace, owned_by=owned_by)
     if nudge:
-        metadata["annotations"] = {names.ANNOTATION_NUDGE: nudge}
+        about["annotations"] = {names.ANNOTATION_NUDGE: nudge}
     labels = names.labels(spec.app, spec.environment, spec.number, names.slot_label(index))
     return {
         "apiVersion": "apps/v1",
         "kind": "ReplicaSet",
-        "metadata": metadata,
+        "metadata": about,
         "spec": {
             "replicas": 1,
             "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels, "annotations": {"kubectl.kubernetes.io/default-container": "app"}},
-                "spec": _pod(spec, index=index, front_image=front_image),
-            },
+            "template": template(spec, index=index, front_image=front_image),
         },
     }
 
 
-def _metadata(spec: AppReleaseSpec, *, index: int, namespace: str, owned_by: Json) -> Json:
+def template(spec: AppReleaseSpec, *, index: int, front_image: str) -> Json:
+    """The pods of a slot."""
+    return {
+        "metadata": {
+            "labels": names.labels(spec.app, spec.environment, spec.number, names.slot_label(index)),
+            "annotations": {"kubectl.kubernetes.io/default-container": "app"},
+        },
+        "spec": _pod(spec, index=index, front_image=front_image),
+    }
+
+
+def metadata(spec: AppReleaseSpec, *, index: int, namespace: str, owned_by: Json) -> Json:
+    """Name, labels and owner of what a slot consists of."""
     return {
         "name": names.slot(spec.app, spec.environment, spec.number, index),
         "namespace": namespace,
