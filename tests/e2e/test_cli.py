@@ -41,7 +41,7 @@ async def test_status_and_list_show_a_released_app(team: Team) -> None:
     assert ["sandbox", url] in lines
     (release,) = [words for words in lines if words[0] == "r1"]
     assert release[:4] == ["r1", "Released", "100", "%"]
-    assert [words[:2] for words in lines if words[0] == "✔"] == [["✔", "session"]]
+    assert [words[:2] for words in lines if words[0] == "✔"] == [["✔", "session"], ["✔", "gateway"]]
     assert ["s0", "ready"] in lines
     listed = await asyncio.to_thread(dataapp, team, "list")
     assert [line.split()[:3] for line in listed.stdout.splitlines()[1:]] == [["app", "sandbox", "r1"]]
