@@ -75,6 +75,8 @@ USED = (
         ("create", "authorization.k8s.io", "subjectaccessreviews"),
         ("get", "", "secrets"),
         *((verb, *kind) for kind in BUILDING for verb in ("create", "delete")),
+        ("create", "apps", "deployments"),  # never applied as a whole: their size is not the operator's
+        ("get", "apps", "deployments"),  # to find the one that a pass made which did not live to see it
         ("delete", "", "pods"),
         ("get", "", "pods/log"),
         ("create", "coordination.k8s.io", "leases"),

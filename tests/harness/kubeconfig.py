@@ -3,6 +3,8 @@
 import base64
 import ssl
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,22 @@ class Access:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
             read_bufsize=2**20,
         )
+
+
+@asynccontextmanager
+async def following(
+    client: aiohttp.ClientSession, path: str, query: dict[str, str]
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """A watch: an answer that is left before its end. Its connection is dropped at once, whatever the server does.
+
+    A polite end of TLS waits for the server's goodbye; an event loop that ends before leaves the socket to the collector.
+    """
+    async with client.get(path, params=query) as answer:
+        try:
+            yield answer
+        finally:
+            if answer.connection is not None and answer.connection.transport is not None:
+                answer.connection.transport.abort()
 
 
 def read_access(kubeconfig: Path) -> Access:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.harness.cluster import Json, environment
-from tests.harness.kubeconfig import read_access
+from tests.harness.kubeconfig import following, read_access
 
 _PATH = "apis/dataapps.dev/v1alpha1/namespaces/{}/dataapps"
 
@@ -34,7 +34,7 @@ async def manifests(kubeconfig: Path, namespace: str, name: str) -> AsyncIterato
     async with read_access(kubeconfig).client() as client:
         query = {"watch": "true", "fieldSelector": f"metadata.name={name}", "timeoutSeconds": "600"}
         while True:
-            async with client.get(_PATH.format(namespace), params=query) as answer:
+            async with following(client, _PATH.format(namespace), query) as answer:
                 answer.raise_for_status()
                 rest = b""
                 async for piece in answer.content.iter_any():

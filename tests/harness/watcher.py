@@ -19,7 +19,7 @@ from typing import Any, Self
 import aiohttp
 
 from tests.harness.cluster_view import Event, Json, Key, Snapshot, after
-from tests.harness.kubeconfig import read_access
+from tests.harness.kubeconfig import following, read_access
 from tests.harness.violations import Violation, Violations
 
 KINDS = {
@@ -156,7 +156,7 @@ class Watcher:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
-        async with self._client.get(KINDS[kind].format(self._namespace), params=query) as answer:
+        async with following(self._client, KINDS[kind].format(self._namespace), query) as answer:
             answer.raise_for_status()
             rest = b""
             async for piece in answer.content.iter_any():
