@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = {
-    "git": ["tests/unit", "-m", "git", "-n", "2"],
+    "git, and long scripts": ["tests/unit", "tests/property", "-m", "git or long", "-n", "2"],
     "API server, pods, sessions, gateway": [
         "tests/apiserver",
         "tests/e2e",

@@ -167,6 +167,7 @@ def test_the_routes_of_the_question_go_and_then_nothing_is_written(fault: dict[s
     assert world.calls == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "fault",
     [
@@ -191,6 +192,7 @@ def test_a_crash_after_any_single_call_changes_nothing_about_the_end(fault: dict
         assert all(status.phase is not None for _, status, _ in world.releases.values()), f"died after call {point}"
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(SCRIPTS, WAYS, st.sampled_from([("not led", True), ("refused", True), ("led", False), ("not led", False)]))
 def test_no_script_of_events_breaks_an_invariant_behind_them(

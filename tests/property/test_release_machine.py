@@ -248,6 +248,7 @@ def test_no_script_of_events_breaks_an_invariant(script: list[tuple[str, object]
         assert all(world.end()[env][0] == images[-1] for env in free)
 
 
+@pytest.mark.long
 def test_the_script_comes_often_to_where_it_is_interesting() -> None:
     """Always the same scripts: nobody can make the events dull without noticing."""
     came: Counter[str] = Counter()

@@ -165,6 +165,7 @@ def test_an_app_that_had_slots_goes_on_with_a_deployment_and_back() -> None:
         assert world.budgets["sales-env0"].may_go == (1 if framework == "fastapi" else 0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kinds", [("good",), ("late",)])
 def test_a_crash_after_any_single_call_changes_nothing_about_the_end(kinds: tuple[str, ...]) -> None:
     undisturbed = fresh(stateless=True)
@@ -205,6 +206,7 @@ def test_steady_state_writes_nothing() -> None:
     assert world.calls == before
 
 
+@pytest.mark.long
 @settings(
     max_examples=2000 if DEEP else 30,
     deadline=None,

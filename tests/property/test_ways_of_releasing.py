@@ -19,6 +19,7 @@ HERE = sorted(set(HOWS) - {"at once", "canary"})
 """The other two have most of the scripts of `test_release_machine`."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("how", "kinds"),
     [
@@ -60,6 +61,7 @@ def test_whatever_happens_to_the_newest_pod_at_any_moment_it_ends_well(how: str,
 WAYS = st.tuples(st.integers(1, 2), st.integers(1, 3), st.sampled_from([0, 1]), st.booleans())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", HERE)
 @settings(
     max_examples=1500 if DEEP else 25,
