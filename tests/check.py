@@ -1,4 +1,4 @@
-"""`make check`: everything that needs no cluster, but the longest scripts (`make test` has them). Prints what each part took and what failed."""
+"""`make check`: what needs no cluster, but the longest scripts (`make test` has them). Prints what took how long, and failed."""
 
 import os
 import subprocess
