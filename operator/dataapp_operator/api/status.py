@@ -186,6 +186,11 @@ class EnvironmentStatus(Model):
         description="The newest answer to each command.",
     )
 
+    @property
+    def former(self) -> set[int]:
+        """The releases that served before and are still there: they drain, or are kept warm."""
+        return {d.release for d in self.draining} | {w.release for w in self.warm}
+
     def artefact(self, release: int | None) -> Artefact | None:
         """What a live release consists of."""
         return next((a for a in self.artefacts if a.release == release), None)

@@ -19,7 +19,7 @@ PERCENT = SCALE // 100
 def at_once(scene: Scene, number: int) -> bool:
     """Whether a release that passed its checks gets all new visitors now: it comes back, or a person said so."""
     memory = scene.memory
-    comes_back = number in {d.release for d in memory.draining} | {w.release for w in memory.warm}
+    comes_back = number in memory.former
     return comes_back or commands.names_candidate(scene, commands.PROMOTE_FULL)
 
 

@@ -98,10 +98,9 @@ def _unmeasurable(scene: Scene) -> list[str]:
 def way_back(scene: Scene, content: tuple[str, str]) -> int | None:
     """The newest former release of this content that is still whole: it need only take its role again."""
     memory = scene.memory
-    left = {d.release for d in memory.draining} | {w.release for w in memory.warm}
     fitting = (
         n
-        for n in left - {memory.stable, *memory.removing}
+        for n in memory.former - {memory.stable, *memory.removing}
         if desired.content(memory.artefact(n)) == content
         and scene.spec(n) is not None
         and limits.fits(scene, scene.spec(n))

@@ -120,7 +120,7 @@ def is_asked_for(environment: Environment | None) -> bool:
 def _others(scene: Scene, number: int) -> set[int]:
     """The other releases of which anything runs, or may run."""
     memory = scene.memory
-    told = {d.release for d in memory.draining} | {w.release for w in memory.warm} | set(memory.removing)
+    told = memory.former | set(memory.removing)
     there = {n for env, n in scene.observed.slots if env == scene.env and scene.slots(n)}
     return (told | there | upkeep.live(memory)) - {number, PAGE}
 

@@ -31,9 +31,7 @@ _BUILT = {Phase.DEPLOYING, Phase.CHECKING, Phase.RELEASING, Phase.BAKING}
 
 def live(memory: EnvironmentStatus) -> set[int]:
     """The releases whose parts must exist."""
-    numbers = (
-        {d.release for d in memory.draining} | {w.release for w in memory.warm} | {w.release for w in memory.weights}
-    )
+    numbers = memory.former | {w.release for w in memory.weights}
     if memory.stable is not None and (memory.stopped is None or memory.stopped.release != memory.stable):
         numbers.add(memory.stable)
     if memory.stuck is not None:
@@ -69,7 +67,7 @@ def next_plan(memory: EnvironmentStatus) -> int:
 
 def leaving(memory: EnvironmentStatus) -> set[int]:
     """The releases whose browsers get another release on their next page load."""
-    numbers = {d.release for d in memory.draining} | {w.release for w in memory.warm}
+    numbers = memory.former
     numbers |= {w.release for w in memory.weights}
     if memory.stuck is not None:
         numbers.add(memory.stuck.release)
@@ -199,9 +197,8 @@ def _ensure_workload(scene: Scene, draft: Draft, number: int) -> None:
         return  # its record was deleted by somebody: what runs goes on, what is missing cannot be rebuilt
     if scene.is_fleet(number):
         known = scene.slot(number, 0).deployment
-        enough = known is not None and scene.ready(
-            number
-        )  # an autoscaler that wants more than the quota may go on wanting
+        # An autoscaler that wants more than the quota may go on wanting: pods enough are not nudged.
+        enough = known is not None and scene.ready(number)
         nudge = known.nudge if known is not None and enough else _nudge(scene, draft, known)
         fleet_upkeep.ensure(scene, draft, spec, nudge=nudge)
         return
@@ -282,7 +279,7 @@ def _asked(scene: Scene, number: int) -> tuple[int, ...]:
     )
     if number != memory.candidate or memory.stable is None or over or spec is None:
         return ()
-    comes_back = number in {d.release for d in memory.draining} | {w.release for w in memory.warm}
+    comes_back = number in memory.former
     takes_time = not comes_back and (spec.plan.steps or seconds(spec.plan.hold))
     if not takes_time and not commands.paused(scene):
         return ()
