@@ -30,11 +30,6 @@ def version(text: str) -> Json:
     return {"env": [{"name": "APP_VERSION", "value": text}]}
 
 
-def own(team: Team, prefix: str) -> str:
-    """A name that no other test's app has: previews have hosts of the lab's class, which know no namespace."""
-    return f"{prefix}{team.namespace.removeprefix('t-')}"
-
-
 async def held(team: Team, name: str, number: int) -> tuple[str, float]:
     """Wait until a release can be looked at; where (a host), and until when (seconds since the epoch)."""
     message = await asyncio.to_thread(team.wait_message, name, f"r{number} can be looked at under ")
@@ -56,7 +51,7 @@ async def shows(host: str) -> str | None:
 
 
 async def test_a_held_release_can_be_looked_at_and_visitors_come_when_its_time_is_over(team: Team) -> None:
-    name = own(team, "held")
+    name = "held"
     team.release(name, KEY, policy=HELD)
     began = time.monotonic()
     await asyncio.to_thread(team.wait_released, name, 1)
@@ -81,7 +76,7 @@ async def test_a_held_release_can_be_looked_at_and_visitors_come_when_its_time_i
 
 
 async def test_what_breaks_while_it_is_held_was_seen_by_no_visitor(team: Team) -> None:
-    name = own(team, "heldbad")
+    name = "heldbad"
     long = {"blueGreen": {"hold": "10m"}}
     team.release(name, KEY, policy=long)
     await asyncio.to_thread(team.wait_released, name, 1)
@@ -97,7 +92,7 @@ async def test_what_breaks_while_it_is_held_was_seen_by_no_visitor(team: Team) -
 
 
 async def test_promote_full_ends_a_hold(team: Team) -> None:
-    name = own(team, "heldfull")
+    name = "heldfull"
     long = {"blueGreen": {"hold": "10m"}}
     team.release(name, KEY, policy=long)
     await asyncio.to_thread(team.wait_released, name, 1)
@@ -118,7 +113,7 @@ async def test_promote_full_ends_a_hold(team: Team) -> None:
 async def test_an_operator_killed_during_a_hold_neither_begins_it_anew_nor_leaves_it_out(
     kube: Kube, team: Team
 ) -> None:
-    name, operator = own(team, "heldkill"), OperatorPod(kube)
+    name, operator = "heldkill", OperatorPod(kube)
     minute = {"blueGreen": {"hold": "60s"}}
     team.release(name, KEY, policy=minute)
     await asyncio.to_thread(team.wait_released, name, 1)

@@ -1,6 +1,6 @@
 """A table to set up situations on: one observed app, made of the parts that a test names."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -31,6 +31,29 @@ def at_phase(phase: str, *, kind: str = "good", world: World | None = None, step
         world.reconcile()
         world.tick(step)
     raise AssertionError(f"it never was {phase}: {world.history}")
+
+
+def memory(world: World) -> EnvironmentStatus:
+    """What is persisted of the first environment."""
+    return world.status.environment("env0")
+
+
+def passes(world: World, count: int, *, step: float = 1.0) -> World:
+    """So many passes of the operator, and the time between them."""
+    for _ in range(count):
+        world.reconcile()
+        world.tick(step)
+    return world
+
+
+def until(world: World, holds: Callable[[], object], *, steps: int = 300) -> World:
+    """Passes, a second apart, until something is so."""
+    for _ in range(steps):
+        if holds():
+            return world
+        world.reconcile()
+        world.tick(1)
+    raise AssertionError(f"it never was so: {world.history[-6:]}")
 
 
 def env(plan: Plan, name: str = "env0") -> EnvironmentStatus:

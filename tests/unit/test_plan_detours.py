@@ -4,20 +4,13 @@ import pytest
 
 from dataapp_operator.plan.decide import decide
 from tests.property.cluster import Pod
-from tests.unit.plan_rig import World, at_phase, released
+from tests.unit.plan_rig import World, at_phase, passes, released
 
 WEIGHTS = "sales-env0"
 
 
 def pod(world: World, slot: str, number: int = 1) -> Pod:
     return next(p for p in world.pods.values() if p.slot == ("env0", number, slot) and not p.over)
-
-
-def run_for(world: World, seconds: int) -> None:
-    """Let time pass, a second at a time."""
-    for _ in range(seconds):
-        world.reconcile()
-        world.tick(1)
 
 
 def breaks(world: World, slot: str, number: int = 1, *, for_: float = 60.0) -> None:
@@ -40,10 +33,10 @@ def cookies_lead(world: World, number: int = 1) -> list[str]:
 def test_visitors_go_round_a_replica_that_does_not_answer_and_come_back_to_it() -> None:
     world = released(slots=3)
     breaks(world, "s1")
-    run_for(world, 5)
+    passes(world, 5)
     assert new_visitors(world) == {"s0", "s2"}
     assert cookies_lead(world) == ["s0", "s2", "s2"]
-    run_for(world, 70)
+    passes(world, 70)
     assert new_visitors(world) == {"s0", "s1", "s2"}
     assert cookies_lead(world) == ["s0", "s1", "s2"]
 
@@ -86,14 +79,14 @@ def test_where_nobody_answers_everything_stays_as_it_is() -> None:
     breaks(world, "s0")
     breaks(world, "s1")
     before = {name: route[0] for name, route in world.routes.items()}
-    run_for(world, 10)
+    passes(world, 10)
     assert {name: route[0] for name, route in world.routes.items()} == before
 
 
 def test_a_release_that_nobody_is_on_yet_waits_for_all_its_replicas() -> None:
     world = at_phase("Checking")
     breaks(world, "s1", 2)
-    run_for(world, 5)
+    passes(world, 5)
     assert cookies_lead(world, 2) == ["s0", "s1"]
 
 
@@ -103,7 +96,7 @@ def test_open_sessions_of_a_release_that_leaves_stay_with_it() -> None:
     world.pods[pod(world, "s0").name].sessions = 1
     world.pods[pod(world, "s0").name].clinging = True
     breaks(world, "s1")
-    run_for(world, 5)
+    passes(world, 5)
     assert cookies_lead(world, 1) == ["s0", "s0"]
 
 
@@ -120,7 +113,7 @@ def test_it_comes_back_once_a_gateway_can_know_of_it_and_the_operator_wakes_for_
     """The pod's readiness reaches a gateway by another way than the route; the route is not to be first."""
     world = released()
     breaks(world, "s1", for_=10.0)
-    run_for(world, 5)
+    passes(world, 5)
     assert new_visitors(world) == {"s0"}
     while pod(world, "s1").broken_since is not None:
         world.tick(0.25)

@@ -7,13 +7,9 @@ from dataapp_operator.api.dataapp import Replicas
 from dataapp_operator.api.status import Weight
 from dataapp_operator.plan import deployment
 from dataapp_operator.plan.names import PAGE
-from tests.unit.plan_rig import World, fresh, image
+from tests.unit.plan_rig import World, fresh, image, memory
 
 SERVED_BY_A_PAGE = (Weight(release=PAGE, weight=1000),)
-
-
-def memory(world: World):
-    return world.status.environment("env0")
 
 
 def stateless(how: str, slots: int = 2, **more: object) -> World:

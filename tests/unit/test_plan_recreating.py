@@ -6,29 +6,9 @@ from dataapp_operator.api.dataapp import ReleasePolicy
 from dataapp_operator.api.status import Weight
 from dataapp_operator.plan.actions import Ensure
 from dataapp_operator.plan.names import PAGE
-from tests.unit.plan_rig import World, condition, decide, env, fresh, image, replace
+from tests.unit.plan_rig import World, condition, decide, env, fresh, image, memory, passes, replace, until
 
 SERVED_BY_A_PAGE = (Weight(release=PAGE, weight=1000),)
-
-
-def memory(world: World):
-    return world.status.environment("env0")
-
-
-def passes(world: World, count: int, *, step: float = 1.0) -> World:
-    for _ in range(count):
-        world.reconcile()
-        world.tick(step)
-    return world
-
-
-def until(world: World, holds, *, steps: int = 400) -> World:
-    for _ in range(steps):
-        if holds():
-            return world
-        world.reconcile()
-        world.tick(1)
-    raise AssertionError(f"it never was so: {world.history[-6:]}")
 
 
 def running(world: World) -> set[int]:

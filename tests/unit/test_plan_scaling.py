@@ -9,7 +9,7 @@ from dataapp_operator.api.status import Scale
 from dataapp_operator.plan.actions import AskFronts
 from dataapp_operator.plan.facts import FrontFacts
 from dataapp_operator.plan.routes import backends_of
-from tests.unit.plan_rig import World, at_phase, condition, decide, env, fresh, released, remember, replace
+from tests.unit.plan_rig import World, at_phase, condition, decide, env, fresh, passes, released, remember, replace
 
 
 def scale(world: World) -> Scale | None:
@@ -30,13 +30,6 @@ def elastic(slots: int = 1) -> World:
     world.settle()
     world.resize(1, 4)
     return world
-
-
-def run(world: World, seconds: int) -> None:
-    """Let time pass, a second at a time."""
-    for _ in range(seconds):
-        world.reconcile()
-        world.tick(1)
 
 
 def busy(world: World, *live: int | None):
@@ -60,7 +53,7 @@ def test_another_replica_gets_visitors_once_it_is_ready_and_it_is_no_release() -
         "r1 gets another replica; new visitors come to it once it is ready",
     )
     assert serving(world) == {"s0": 1000}
-    run(world, 20)
+    passes(world, 20)
     assert scale(world) == Scale(release=1, serving=(0, 1))
     assert serving(world) == {"s0": 500, "s1": 500}
     assert [number for _, number in world.releases] == [1]
@@ -72,7 +65,7 @@ def test_one_that_is_too_many_gets_no_visitors_and_ends_with_its_last_session() 
     world = released(slots=2)
     world.open_session()
     world.resize(1)
-    run(world, 40)
+    passes(world, 40)
     assert serving(world) == {"s0": 1000}
     assert [slot.index for slot in scale(world).leaving] == [1]
     pages = world.routes["sales-env0"][0]["rules"][0]["matches"][0]["headers"][0]["value"]
@@ -80,7 +73,7 @@ def test_one_that_is_too_many_gets_no_visitors_and_ends_with_its_last_session() 
     assert len(world.routes["sales-env0-1"][0]["rules"]) == 2, "its cookie leads to it as long as it is there"
     assert len(world.pods) == 2
     world.close_sessions()
-    run(world, 40)
+    passes(world, 40)
     assert len(world.pods) == len(world.services) == len(world.replicasets) == 1
     assert len(world.routes["sales-env0-1"][0]["rules"]) == 1
     assert scale(world) == Scale(release=1, serving=(0,))
@@ -90,11 +83,11 @@ def test_whoever_never_goes_home_is_waited_for_until_drain_max() -> None:
     world = released(slots=2)
     world.open_session(cling=True)
     world.resize(1)
-    run(world, 30)
+    passes(world, 30)
     ends = scale(world).leaving[0].forced_at
     assert ends == timestamp(world.now.replace(microsecond=0) + timedelta(seconds=600 - 30)), "10 minutes"
     world.tick(600)
-    run(world, 20)
+    passes(world, 20)
     assert len(world.pods) == 1
 
 
@@ -102,10 +95,10 @@ def test_one_that_leaves_is_taken_back_when_it_is_wanted_again() -> None:
     world = released(slots=2)
     world.open_session()
     world.resize(1)
-    run(world, 10)
+    passes(world, 10)
     pods = set(world.pods)
     world.resize(2)
-    run(world, 10)
+    passes(world, 10)
     assert set(world.pods) == pods
     assert serving(world) == {"s0": 500, "s1": 500}
     assert world.status.environment("env0").scales == (), "it is what it began with"
@@ -115,7 +108,7 @@ def test_a_replica_that_cannot_come_is_told_and_costs_those_that_serve_nothing()
     world = released(slots=1)
     world.room = False
     world.resize(2)
-    run(world, 10)
+    passes(world, 10)
     plan = decide(world.observe())
     assert condition(plan, "Stalled").message.startswith(
         "env0: r1 gets another replica: no machine of the cluster has room"
@@ -123,7 +116,7 @@ def test_a_replica_that_cannot_come_is_told_and_costs_those_that_serve_nothing()
     assert condition(plan, "Ready").status == "True"
     assert serving(world) == {"s0": 1000}
     world.resize(1)
-    run(world, 20)
+    passes(world, 20)
     assert len(world.pods) == 1
     assert condition(decide(world.observe()), "Stalled") is None
 
@@ -133,7 +126,7 @@ def test_nobody_leaves_while_one_that_stays_is_away() -> None:
     pod = next(p for p in world.pods.values() if p.slot[2] == "s0")
     pod.broken_since, pod.broken_for = world.now, 1e6
     world.resize(1)
-    run(world, 30)
+    passes(world, 30)
     assert serving(world) == {"s1": 1000}
     assert scale(world) is None, "both still serve; the one that is away is only gone round"
 
@@ -150,7 +143,7 @@ def test_when_the_one_that_takes_over_is_gone_visitors_stay_where_somebody_answe
         pod.deleting = pod.slot[2] == "s1"
     world.reconcile()
     assert "s0" in serving(world)
-    run(world, 30)
+    passes(world, 30)
     assert serving(world) == {"s1": 1000}, "the next one takes over"
 
 
@@ -166,10 +159,10 @@ def test_one_that_leaves_stays_while_new_visitors_are_still_sent_there() -> None
     for pod in world.pods.values():
         if pod.slot[2] == "s1":
             pod.broken_since, pod.broken_for = world.now, 60
-    run(world, 50)
+    passes(world, 50)
     assert serving(world) == {"s0": 1000}, "nobody else answers"
     assert [slot.index for slot in scale(world).leaving] == [0]
-    run(world, 120)
+    passes(world, 120)
     assert serving(world) == {"s1": 1000}
     assert ("env0", 1, "s0") not in world.replicasets
 
@@ -177,7 +170,7 @@ def test_one_that_leaves_stays_while_new_visitors_are_still_sent_there() -> None
 def test_during_a_release_nothing_is_added_and_what_follows_begins_as_large() -> None:
     world = at_phase("Baking")
     world.resize(3)
-    run(world, 5)
+    passes(world, 5)
     assert world.status.environment("env0").scales == ()
     world.settle()
     assert scale(world) == Scale(release=2, serving=(0, 1, 2))
@@ -191,7 +184,7 @@ def test_a_successor_begins_with_as_many_as_sessions_have_asked_for() -> None:
     world = elastic()
     remember(world, scales=(Scale(release=1, serving=(0, 1, 2)),))
     world.push(world.spec.image.replace("good-1", "good-2"))
-    run(world, 2)
+    passes(world, 2)
     assert world.releases["env0", 2][0].plan.slots == 3
 
 
@@ -234,9 +227,9 @@ def test_fronts_are_asked_all_the_time_only_where_sessions_decide() -> None:
 
 def test_a_size_that_sessions_decide_writes_nothing_while_nothing_changes() -> None:
     world = elastic()
-    run(world, 20)
+    passes(world, 20)
     calls = world.calls
-    run(world, 200)
+    passes(world, 200)
     assert world.calls == calls
 
 
@@ -246,15 +239,15 @@ def test_a_replica_stays_as_long_as_the_gateway_may_still_lead_to_it() -> None:
     world.resize(1)
     world.reconcile()
     world.gateway_accepts = False
-    run(world, 120)
+    passes(world, 120)
     assert [slot.index for slot in scale(world).leaving] == [1], "somebody may come yet, however quiet it is"
-    run(world, 600)
+    passes(world, 600)
     assert scale(world).removing == (1,), "its time is over"
     assert ("env0", 1, "s1") in {pod.slot for pod in world.pods.values()}
     before = world.calls
-    run(world, 60)
+    passes(world, 60)
     assert world.calls == before
     world.gateway_accepts = True
     world.program()
-    run(world, 60)
+    passes(world, 60)
     assert {pod.slot for pod in world.pods.values()} == {("env0", 1, "s0")}

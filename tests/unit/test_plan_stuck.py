@@ -3,29 +3,9 @@
 import pytest
 
 from dataapp_operator.api.status import Weight
-from tests.unit.plan_rig import World, condition, decide, env, fresh, image
+from tests.unit.plan_rig import World, condition, decide, env, fresh, image, memory, passes, until
 
 ABORT = "kubectl annotate dataapp sales -n team --overwrite dataapps.dev/abort=env0=2"
-
-
-def memory(world: World):
-    return world.status.environment("env0")
-
-
-def passes(world: World, count: int, *, step: float = 1.0) -> World:
-    for _ in range(count):
-        world.reconcile()
-        world.tick(step)
-    return world
-
-
-def until(world: World, holds, *, steps: int = 300) -> World:
-    for _ in range(steps):
-        if holds():
-            return world
-        world.reconcile()
-        world.tick(1)
-    raise AssertionError(f"it never was so: {world.history[-6:]}")
 
 
 def failed(kind: str = "late", how: str = "irreversible", **options: object) -> World:

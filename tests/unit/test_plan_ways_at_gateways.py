@@ -10,30 +10,10 @@ from dataapp_operator.plan.actions import ProveGateway
 from dataapp_operator.plan.facts import GatewayAbility
 from dataapp_operator.plan.names import PAGE
 from tests.property.world import CLASS
-from tests.unit.plan_rig import World, condition, decide, env, fresh, image
+from tests.unit.plan_rig import World, condition, decide, env, fresh, image, memory, passes, until
 
 SERVED_BY_A_PAGE = (Weight(release=PAGE, weight=1000),)
 BLIND = GatewayAbility(marks=True, pins=False, words="a cookie leads nowhere")
-
-
-def memory(world: World):
-    return world.status.environment("env0")
-
-
-def passes(world: World, count: int, *, step: float = 1.0) -> World:
-    for _ in range(count):
-        world.reconcile()
-        world.tick(step)
-    return world
-
-
-def until(world: World, holds, *, steps: int = 400) -> World:
-    for _ in range(steps):
-        if holds():
-            return world
-        world.reconcile()
-        world.tick(1)
-    raise AssertionError(f"it never was so: {world.history[-6:]}")
 
 
 def asked(plan) -> list[int]:
