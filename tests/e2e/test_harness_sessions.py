@@ -43,6 +43,23 @@ async def do_everything(tab: LiveSession, n: int) -> None:
     assert (await tab.download()).total == 3 * n
 
 
+async def test_whoever_types_all_the_time_loses_no_upload(team: Team) -> None:
+    team.release("app", "scripted-streamlit")
+    await asyncio.to_thread(team.wait_released, "app", 1)
+    async with people(team, "scripted-streamlit", 1) as (tab,):
+        await tab.open()
+
+        async def type_numbers() -> None:
+            for n in range(60):
+                await tab.set_input(n)
+
+        async with asyncio.TaskGroup() as at_once:
+            at_once.create_task(type_numbers())
+            for _ in range(60):
+                assert await tab.upload(b"x" * 1_000) == 1_000
+        assert tab.failures == []
+
+
 @pytest.mark.parametrize("image_key", APPS)
 async def test_all_that_a_user_does_works_and_goes_on_working_after_a_switch(team: Team, image_key: str) -> None:
     team.release("app", image_key)

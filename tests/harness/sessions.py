@@ -54,6 +54,8 @@ class LiveSession(ABC):
         self.visits: list[Visit] = []
         self._failures = Failures()
         self._timeout = timeout
+        # One person does one thing at a time: Streamlit throws away its answer to an upload when a run begins just then.
+        self._hands = asyncio.Lock()
         self._wire = Wire(self._failures, self._hear)
         self._send, self._until = self._wire.send, self._wire.until
 
@@ -95,8 +97,9 @@ class LiveSession(ABC):
 
     async def set_input(self, n: int) -> Answer:
         """Type a number; returns what the app then shows. A total that stays wrong is a failure."""
-        fresh = await self._doing(f"setting n = {n}", self._send_input(n))
-        return await self._computed(3 * n, f"the total of {n}", fresh, asked=f"3 × {n}")
+        async with self._hands:
+            fresh = await self._doing(f"setting n = {n}", self._send_input(n))
+            return await self._computed(3 * n, f"the total of {n}", fresh, asked=f"3 × {n}")
 
     async def fetch_asset(self) -> str:
         """Fetch the app's static file, as the open page would."""
@@ -104,17 +107,19 @@ class LiveSession(ABC):
 
     async def upload(self, data: bytes) -> int:
         """Upload a file; returns the size that the app shows. A wrong size is a failure."""
-        fresh = await self._doing("upload", self._send_file(data))
-        shown = await self._text("the size of the upload", _UPLOAD, fresh)
+        async with self._hands:
+            fresh = await self._doing("upload", self._send_file(data))
+            shown = await self._text("the size of the upload", _UPLOAD, fresh)
         if int(shown[1]) != len(data):
             raise self._failures.noticed("wrong answer", f"{len(data)} bytes were shown as {shown[1]}")
         return int(shown[1])
 
     async def download(self) -> Answer:
         """Download the report of what the page shows; returns what it says. Anything else in it is a failure."""
-        await self._doing("the link of the download", self._until(lambda: self.offers_report))
-        shown = await self._answer("the total", lambda: True)
-        words = (await self._doing("download", self.browser.save(self._report() or ""))).decode(errors="replace")
+        async with self._hands:
+            await self._doing("the link of the download", self._until(lambda: self.offers_report))
+            shown = await self._answer("the total", lambda: True)
+            words = (await self._doing("download", self.browser.save(self._report() or ""))).decode(errors="replace")
         found = _REPORT.fullmatch(words.strip())
         if found is None or int(found[1]) != shown.total:
             raise self._failures.noticed("wrong download", f"{words[:80]!r}, where the page shows {shown.total}")
@@ -126,12 +131,13 @@ class LiveSession(ABC):
         The session was not dropped by anybody. But all that goes wrong on the way back is a failure: nobody who answers,
         another version, another total, and where the framework keeps sessions, a new one instead of the old one.
         """
-        before = (await self._answer("the total", lambda: True)).total
-        await self._wire.cut()
-        await asyncio.sleep(seconds)  # not a wait for anything: the absence is what is tried
-        self._wire.begin(await self._doing("reconnecting", self._reconnect()))
-        fresh = await self._doing("resuming the session", self._resume())
-        return await self._computed(before, "the answer after the reconnect", fresh, asked=f"what was {before}")
+        async with self._hands:
+            before = (await self._answer("the total", lambda: True)).total
+            await self._wire.cut()
+            await asyncio.sleep(seconds)  # not a wait for anything: the absence is what is tried
+            self._wire.begin(await self._doing("reconnecting", self._reconnect()))
+            fresh = await self._doing("resuming the session", self._resume())
+            return await self._computed(before, "the answer after the reconnect", fresh, asked=f"what was {before}")
 
     async def reload(self) -> Answer:
         """Press the reload button: leave this session, load the page anew."""
