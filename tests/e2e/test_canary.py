@@ -1,6 +1,7 @@
 """A canary on the real cluster: new visitors are shared out step by step, everybody keeps what they came to; and commands."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -10,13 +11,15 @@ from tests.harness.cluster import Json, Team, environment
 from tests.harness.live import session_of
 from tests.harness.newcomers import arrive, band
 from tests.harness.prober import Prober
+from tests.harness.sessions import LiveSession
 from tests.harness.visitor import visiting
 from tests.harness.watcher import Watcher
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.journey, pytest.mark.must_run]
 
 NEWCOMERS = 2000
-STEPS = [{"weight": 10, "pause": True}, {"weight": 50, "pause": True}]
+STEPS = [{"weight": 10, "pause": True, "replicas": 1}, {"weight": 50, "pause": True}]
+"""With two replicas, the second one comes with the second step."""
 
 
 def version(text: str) -> Json:
@@ -53,10 +56,17 @@ async def test_new_visitors_are_shared_out_and_everybody_stays_with_what_they_ca
     key, host = "scripted-websocket", team.host("app")
     team.release("app", key, replicas=slots)
     await asyncio.to_thread(team.wait_released, "app", 1)
-    async with Watcher(team.kube.kubeconfig, team.namespace) as watcher, visiting(team, "app", key) as old:
+    async with (
+        Watcher(team.kube.kubeconfig, team.namespace) as watcher,
+        visiting(team, "app", key) as old,
+        AsyncExitStack() as stack,
+    ):
         team.release("app", key, replicas=slots, steps=STEPS, app=version("v2"))
-        for step, share in enumerate((0.1, 0.5)):
+        early = None
+        for step, (share, replicas) in enumerate(((0.1, 1), (0.5, slots))):
             message = await at_step(team, 2, step)
+            pods = team.kube.list("pods", team.namespace, "dataapps.dev/release=2")
+            assert len(pods) == replicas
             assert f"{share:.0%}".replace("%", " %") in message
             assert team.record("app", 2)["status"]["weight"] == f"{share:.0%}"
             came = await arrive(host, NEWCOMERS)
@@ -67,15 +77,30 @@ async def test_new_visitors_are_shared_out_and_everybody_stays_with_what_they_ca
             assert set(came) == {1, 2}
             assert low <= came[2] <= high
             await nobody_is_moved(team, key)
+            early = early or await one_on_the_new_one(team, key, stack)
             await told(team, message)
         await asyncio.to_thread(team.wait_released, "app", 2)
         assert await arrive(host, 100) == {2: 100}
         assert old.session.is_live
         assert old.session.visits[0].versions == {"v1"}
-        assert old.session.failures == []
+        assert early is not None
+        assert (await early.set_input(5)).version == "v2"
+        assert old.session.failures == early.failures == []
     assert watcher.found == []
     timeline = [entry["phase"] for entry in team.record("app", 2)["status"]["timeline"]]
     assert timeline == ["Deploying", "Checking", "Releasing", "Baking", "Released"]
+
+
+async def one_on_the_new_one(team: Team, key: str, stack: AsyncExitStack) -> LiveSession:
+    """Somebody who came to the second release; the tab stays open until the stack ends."""
+    for _ in range(300):
+        browser = await stack.enter_async_context(Browser(team.host("app")))
+        tab = session_of(key)(browser, timeout=30)
+        if (await tab.open()).version == "v2":
+            stack.push_async_callback(tab.close)
+            return tab
+        await tab.close()
+    raise AssertionError("none of 300 new visitors came to r2")
 
 
 async def nobody_is_moved(team: Team, key: str) -> None:

@@ -60,6 +60,16 @@ HOWS = {
     "held": {"blueGreen": {"hold": "20s"}},
     "alone": {"strategy": "recreate"},
     "irreversible": {"compatibility": "irreversible"},
+    "small canary": {
+        "strategy": "canary",
+        "canary": {
+            "steps": [
+                {"weight": 10, "hold": "10s", "replicas": 1},
+                {"weight": 40, "hold": "6s", "replicas": 1},
+                {"weight": 70, "hold": "0s"},
+            ]
+        },
+    },
     "irreversible canary": {
         "compatibility": "irreversible",
         "strategy": "canary",

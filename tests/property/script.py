@@ -121,6 +121,7 @@ PLACES = (
         "held",
         "aborted",
         "growing",
+        "growing on its way",
         "shrinking",
         "replaced",
         "gone back",
@@ -188,7 +189,7 @@ def places(world: World) -> Iterator[str]:
     for env in world.status.environments:
         for scale in env.scales:
             if scale.starting:
-                yield "growing"
+                yield "growing on its way" if scale.release == env.candidate else "growing"
             if scale.leaving:
                 yield "shrinking"
                 if (

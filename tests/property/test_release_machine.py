@@ -252,7 +252,7 @@ def test_no_script_of_events_breaks_an_invariant(script: list[tuple[str, object]
 def test_the_script_comes_often_to_where_it_is_interesting() -> None:
     """Always the same scripts: nobody can make the events dull without noticing."""
     came: Counter[str] = Counter()
-    for number in range(45):
+    for number in range(63):
         how = sorted(HOWS)[number % len(HOWS)]
         way = (1 + number % 2, 1 + number % 3, number % 3, number % 4 == 0, how)
         came.update(play(begin(way), dealt(number))[1])

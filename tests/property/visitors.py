@@ -36,6 +36,7 @@ class Visitors(NoWayBack, Alone):
         env = labels[names.LABEL_ENVIRONMENT]
         memory = self.status.environment(env)
         self._check_shares(name, memory, backends)
+        self._check_capacity(name, env, backends, before=routes.backends_of(old) if old is not None else {})
         justified = {w.release for w in memory.weights} | ({memory.intent.switch_to} if memory.intent else set())
         for backend in backends:
             number = self._slot_of(backend)[1]
@@ -76,6 +77,20 @@ class Visitors(NoWayBack, Alone):
             raise Violation(f"{name} shares visitors as {shares}, and {part} to r{intent.switch_to} was decided")
         if intent is not None and part is None and set(shares) != {intent.switch_to}:
             raise Violation(f"{name} sends people to {sorted(shares)}, and all to r{intent.switch_to} was decided")
+
+    def _check_capacity(self, name: str, env: str, backends: dict[str, int], *, before: dict[str, int]) -> None:
+        """What is new never gets a greater part of the visitors than of the replicas that it is to have in the end."""
+        memory = self.status.environment(env)
+        number, former = memory.candidate, {entry.release for entry in (*memory.draining, *memory.warm)}
+        if number is None or number in former or (env, number) not in self.releases:
+            return
+        share, had = (
+            sum(weight for backend, weight in led.items() if self._slot_of(backend)[1] == number)
+            for led in (backends, before)
+        )
+        ready = sum(self._slot_ready(slot) for slot in self.services if slot[:2] == (env, number))
+        if share > had and share * self.releases[(env, number)][0].plan.slots > ready * SCALE:
+            raise Violation(f"{name} gives r{number} {share} of {SCALE}, and {ready} of its replicas are ready")
 
     def _check_pages(self, name: str, env: str, new: dict) -> None:
         """Whose release has left gets the present one with the next page, and nobody else does."""

@@ -333,6 +333,13 @@ class CanaryStep(Model):
         default="0s", description="For how long at least, while its sessions are checked again and again."
     )
     pause: bool = Field(default=False, description="After the hold, wait until a person says resume.")
+    replicas: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_SLOTS,
+        description="With how many replicas it carries this step; by default with all. More are started where its share of the"
+        " visitors needs them, and none is taken away before the next step. Not for apps that are one Deployment.",
+    )
 
 
 class Canary(Model):

@@ -10,7 +10,7 @@ from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Intent
 from dataapp_operator.api.verdict import Verdict
-from dataapp_operator.plan import analysis, commands, endings, fleet, probing, record, stuck, upkeep
+from dataapp_operator.plan import analysis, commands, endings, fleet, growing, probing, record, stuck, upkeep
 from dataapp_operator.plan.actions import ReadLog
 from dataapp_operator.plan.facts import CheckFacts
 from dataapp_operator.plan.health import Outlook
@@ -78,9 +78,8 @@ def trouble(scene: Scene, number: int) -> tuple[Reason, str] | None:
     crashed = crash(scene, number)
     if crashed is not None:
         return Reason.CRASHED, endings.with_cause(crashed, log)
-    failed = next(
-        (h for _, h in scene.health(number, since(scene.memory, scene.now)) if h.outlook is Outlook.FAILED), None
-    )
+    states = [h for _, h in scene.health(number, since(scene.memory, scene.now))]
+    failed = next((h for h in (*states, *growing.of_starting(scene, number)) if h.outlook is Outlook.FAILED), None)
     if failed is not None:
         return failed.reason, endings.with_cause(failed.message, log)
     if check.failed_in_row >= FAILURES_TO_ROLL_BACK:

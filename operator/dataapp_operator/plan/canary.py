@@ -10,7 +10,7 @@ from datetime import timedelta
 from dataapp_operator.api.base import instant
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import SCALE, Intent
-from dataapp_operator.plan import abilities, analysis, baking, commands, probing, stuck, upkeep
+from dataapp_operator.plan import abilities, analysis, baking, commands, growing, probing, stuck, upkeep
 from dataapp_operator.plan.scene import Draft, Scene
 
 PERCENT = SCALE // 100
@@ -75,12 +75,16 @@ def hold(scene: Scene, draft: Draft, number: int, *, within: float) -> None:
         return
     step, check = spec.plan.steps[index], probing.of(scene, number)
     deadline = instant(scene.memory.deadline) if scene.memory.deadline else scene.now
-    at_once = commands.names_candidate(scene, commands.PROMOTE_FULL)
+    at_once = commands.names_candidate(scene, commands.PROMOTE_FULL) or abilities.of(scene).weighs is False
     held = at_once or (scene.now >= deadline and (not step.pause or commands.resumed(scene, index)))
     able = baking.proved(scene, number, check) and scene.ready(number)
     able = able and not analysis.undecided(analysis.findings(scene, number))
     if held and able and not commands.paused(scene):
-        intend(scene, draft, number, len(spec.plan.steps) if at_once else index + 1, within=within)
+        following = len(spec.plan.steps) if at_once else index + 1
+        if growing.is_grown(scene, draft, number, following):
+            intend(scene, draft, number, following, within=within)
+        else:
+            baking.check_again(scene, draft, number, check)
         return
     baking.check_again(scene, draft, number, check)
     share = f"r{number} has {step.weight} % of the new visitors (step {index + 1} of {len(spec.plan.steps)})"

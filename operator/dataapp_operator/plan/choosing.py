@@ -4,7 +4,18 @@ from dataapp_operator.api.apprelease import AppReleaseSpec
 from dataapp_operator.api.base import seconds
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Artefact, Quarantined
-from dataapp_operator.plan import abilities, cookies, desired, endings, fleet_upkeep, limits, names, promotion, scaling
+from dataapp_operator.plan import (
+    abilities,
+    cookies,
+    desired,
+    endings,
+    fleet_upkeep,
+    growing,
+    limits,
+    names,
+    promotion,
+    scaling,
+)
 from dataapp_operator.plan.actions import CreateRelease
 from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene
 from dataapp_operator.plan.wishes import Wish, wish_for
@@ -107,6 +118,7 @@ def way_back(scene: Scene, content: tuple[str, str]) -> int | None:
         and scene.ready(n)
         and scene.on_cordoned_node(n) is None
         and fleet_upkeep.carries(scene, n)
+        and not growing.is_unfinished(scene, n)
     )
     return max(fitting, default=None)
 
@@ -198,6 +210,7 @@ def _begin(scene: Scene, draft: Draft, spec: AppReleaseSpec) -> None:
             ),
         ),
     )
+    growing.begin(scene, draft, spec)
     if spec.plan.strategy == "recreate" and _is_not_alone(scene, spec.number):
         draft.enter(Phase.PENDING, f"{scene.env}: r{spec.number} is new, and waits until it is alone")
         draft.wait(Reason.MAKING_ROOM, f"r{spec.number} waits until nothing else of the app runs here")

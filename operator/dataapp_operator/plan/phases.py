@@ -17,6 +17,7 @@ from dataapp_operator.plan import (
     canary,
     commands,
     endings,
+    growing,
     holding,
     limits,
     probing,
@@ -115,9 +116,8 @@ def _checking(scene: Scene, draft: Draft, number: int) -> None:
             scene, draft, number, Reason.RECORD_DELETED, "its record (AppRelease) was deleted before it was released"
         )
         return
-    failed = next(
-        (h for _, h in scene.health(number, since(scene.memory, scene.now)) if h.outlook is Outlook.FAILED), None
-    )
+    states = [h for _, h in scene.health(number, since(scene.memory, scene.now))]
+    failed = next((h for h in (*states, *growing.of_starting(scene, number)) if h.outlook is Outlook.FAILED), None)
     if failed is not None:
         endings.fail_with_log(scene, draft, number, failed)
         return
@@ -151,6 +151,8 @@ def _is_kept(scene: Scene, draft: Draft, number: int, check: CheckFacts) -> bool
         return True
     if _gateway_is_known(scene, draft, number, check):
         step = canary.first_step(scene, number)
+        if not growing.is_grown(scene, draft, number, step):
+            return True
         canary.intend(scene, draft, number, step, within=switching.ROUTE_DEADLINE)
     return False
 

@@ -48,7 +48,7 @@ def watches(scene: Scene) -> bool:
 
 def advance(scene: Scene, draft: Draft) -> None:
     """One step of every release whose slots are not those it began with; and of the stable one, where it is at rest."""
-    known = {scale.release: scale for scale in scene.memory.scales}
+    known = {scale.release: scale for scale in draft.memory.scales}
     live = upkeep.live(draft.memory)
     stable = draft.memory.stable
     rests = scene.memory.candidate is None and draft.memory.candidate is None and scene.memory.stable == stable
@@ -151,7 +151,7 @@ def _toward(scene: Scene, draft: Draft, scale: Scale) -> Scale:
     coming = [i for i in scale.starting if not _cordoned(scene, number, i)]
     lacking = count - len(staying) - len(coming)
     if lacking > 0:
-        return _more(scene, draft, scale, lacking)
+        return more(scene, draft, scale, lacking)
     if scale.starting:
         _say_starting(scene, draft, scale)
     keep = set(staying[:count])
@@ -187,8 +187,8 @@ def _leave(scene: Scene, draft: Draft, scale: Scale, going: set[int]) -> Scale:
     )
 
 
-def _more(scene: Scene, draft: Draft, scale: Scale, lacking: int) -> Scale:
-    """Take back what leaves and still works, else start new ones."""
+def more(scene: Scene, draft: Draft, scale: Scale, lacking: int) -> Scale:
+    """So many more replicas: take back what leaves and still works, else start new ones."""
     number = scale.release
     back = [
         s.index for s in scale.leaving if scene.slot(number, s.index).ready and not _cordoned(scene, number, s.index)

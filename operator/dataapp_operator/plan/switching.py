@@ -9,7 +9,7 @@ from datetime import timedelta
 from dataapp_operator.api.base import seconds, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import SCALE, Draining, Intent, Stopped, Weight
-from dataapp_operator.plan import abilities, baking, canary, draining, endings, names, stuck, upkeep, words
+from dataapp_operator.plan import abilities, baking, canary, draining, endings, growing, names, stuck, upkeep, words
 from dataapp_operator.plan.actions import ObserveGateway
 from dataapp_operator.plan.facts import GatewayFacts
 from dataapp_operator.plan.names import PAGE
@@ -120,7 +120,8 @@ def _switched(scene: Scene, draft: Draft, number: int) -> None:
     if intent.weight is not None and stable is not None and goal == number:
         view, ability = scene.observed.views.get(scene.env), abilities.of(scene)
         unable = (view is not None and view.weighs is False) or ability.weighs is False
-        if unable and not stuck.is_it(scene, number):  # what has failed gets no more visitors
+        # What has failed gets no more visitors, and what is not whole not all of them.
+        if unable and not stuck.is_it(scene, number) and growing.is_grown(scene, draft, number, None):
             _unweighed(scene, draft, number, ability.weighed or (view.words if view is not None else ""))
         else:
             _stepped(scene, draft, number, intent)
