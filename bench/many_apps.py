@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from dataapp_operator.api.apprelease import Workload
 from tests.harness.cluster import Json
 
+FRAMEWORKS: dict[Workload, str] = {"slots": "streamlit", "deployment": "fastapi"}
+"""One whose sessions live in one process, and one that any pod may answer for."""
 APPS, FLOOR = "apps", "floor"
 """Namespaces."""
 BAKE = "0s"
@@ -25,6 +28,7 @@ class Asked:
     apps: int
     replicas: int
     latency: float
+    workload: Workload = "slots"
 
 
 def name(number: int) -> str:
@@ -38,11 +42,11 @@ def image(of: str, version: int) -> str:
 
 
 def app(number: int, asked: Asked) -> Json:
-    """An app of sessions: each replica is a slot."""
+    """An app of sessions, each replica of which is a slot; or one without, which is one Deployment."""
     release = {"bake": BAKE, "drain": {"max": "10m", "emptyFor": EMPTY_FOR}, "keepWarm": {"releases": 0}}
     spec = {
         "image": image("app", 1),
-        "app": {"framework": "streamlit", "replicas": {"min": asked.replicas}},
+        "app": {"framework": FRAMEWORKS[asked.workload], "replicas": {"min": asked.replicas}},
         "environments": [{"name": "sandbox", "release": release}],
     }
     return {

@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.fleet import RELEASED, SETTLED, STAGES, percentiles, reached
 from bench.report import Target
+from dataapp_operator.api.apprelease import Workload
 from tests.harness.audit import Call, by_kind
 
 SECONDS, CALLS = 18.0, 12.0
@@ -25,6 +26,7 @@ _NOTICED = 0.1
 class Costs:
     """One run. Times are seconds; those of apps, since the first of them was changed."""
 
+    workload: Workload
     apps: int
     replicas: int
     bake: str
@@ -66,17 +68,25 @@ class Costs:
 def judge(costs: Costs) -> list[Target]:
     """All targets."""
     calls = len(costs.until_settled) / costs.apps
+    of = called(costs)
+    left = costs.apps - len(costs.at(SETTLED))
     return [
-        Target.at_most(f"{costs.apps} releases at once, all Released", SECONDS, round(costs.seconds, 1), "s"),
-        Target.at_most("API calls a release, until the former one is gone", CALLS, round(calls, 1), "calls"),
-        Target.exactly("not released, or the former one not removed", 0, costs.apps - len(costs.at(SETTLED)), "apps"),
+        Target.at_most(f"{of}: {costs.apps} releases at once, all Released", SECONDS, round(costs.seconds, 1), "s"),
+        Target.at_most(f"{of}: API calls a release, until the former one is gone", CALLS, round(calls, 1), "calls"),
+        Target.exactly(f"{of}: not released, or the former one not removed", 0, left, "apps"),
     ]
+
+
+def called(costs: Costs) -> str:
+    """What a release is made of, in words."""
+    return f"a Deployment of {costs.replicas}" if costs.workload == "deployment" else f"{costs.replicas} slots"
 
 
 def details(costs: Costs) -> dict[str, Any]:
     """What a reader of the file may ask next."""
     each = by_kind(costs.until_settled)
     return {
+        "workload": costs.workload,
         "apps": costs.apps,
         "replicas": costs.replicas,
         "bake": costs.bake,
@@ -107,7 +117,7 @@ def words(costs: Costs) -> list[str]:
     until = ", ".join(f"{stage} {max(costs.at(stage), default=float('inf')):.1f} s" for stage in STAGES)
     used = ", ".join(f"{program} {seconds:.1f} s" for program, seconds in costs.cpu.items())
     return [
-        f"the last app came to: {until}",
+        f"{called(costs)}: the last app came to: {until}",
         f"calls a release: {calls}",
         f"processor time until all were released: {used}; the operator's memory: {costs.peak_mib:g} MiB at most",
         *_not_alone(costs),

@@ -3,7 +3,8 @@
 The machine that decides about releases, and its calls, are real; pods are KWOK's and become ready after a second, and
 what would look at them is played by stand-ins (`bench.stand_ins`). First the floor: as many plain Deployments as there
 are apps, on the same nodes. Then every app is released once, untimed, and then all of them are given another image at
-the same moment. The clock runs from the first change to the last app that says Released; calls are counted until
+the same moment. So for apps of sessions, whose releases are slots, and on a new cluster for apps without, whose releases
+are a Deployment each. The clock runs from the first change to the last app that says Released; calls are counted until
 nothing of the former releases is left. It needs no lab, and nothing else should be busy on the machine meanwhile.
 """
 
@@ -18,8 +19,20 @@ import aiohttp
 
 from bench.fake_cluster import FakeCluster, fake_cluster
 from bench.fleet import AVAILABLE, RELEASED, SETTLED, followed, of_deployment, of_release
-from bench.many_apps import APPS, BAKE, DATAAPPS, DEPLOYMENTS, FLOOR, Asked, app, change_all, create_all, deployment
-from bench.release_costs import Costs, details, judge, words
+from bench.many_apps import (
+    APPS,
+    BAKE,
+    DATAAPPS,
+    DEPLOYMENTS,
+    FLOOR,
+    FRAMEWORKS,
+    Asked,
+    app,
+    change_all,
+    create_all,
+    deployment,
+)
+from bench.release_costs import Costs, called, details, judge, words
 from bench.report import finish
 from bench.under_test import Operator, operator
 from bench.usage import busy_seconds, cpu_seconds, peak_memory_mib, spent
@@ -65,6 +78,7 @@ async def second_releases(
         await fleet.all_at([SETTLED], number=asked.apps, what="the former releases are gone", timeout=_PATIENCE)
         after = await under_test.passes(author)
     return Costs(
+        workload=asked.workload,
         apps=asked.apps,
         replicas=asked.replicas,
         bake=BAKE,
@@ -86,8 +100,8 @@ def _calls(cluster: FakeCluster, mark: int) -> list[Call]:
     return [call for call in cluster.audit.calls(mark) if call.namespace == APPS]
 
 
-async def run(asked: Asked) -> int:
-    """The floor, the releases, the report."""
+async def run(asked: Asked) -> Costs:
+    """The floor, the releases, what they cost."""
     with fake_cluster(Lab.here()) as cluster:
         async with asyncio.timeout(_AT_MOST), read_access(cluster.kubeconfig("author")).client() as author:
             least = await floor(cluster, author, asked)
@@ -97,8 +111,8 @@ async def run(asked: Asked) -> int:
                 print(f"{asked.apps} apps run; now all of them get another image", flush=True)
                 costs = await second_releases(cluster, author, under_test, asked)
     costs = replace(costs, floor=least)
-    print("\n".join(words(costs)))
-    return finish("releases", judge(costs), details(costs))
+    print("\n".join(words(costs)), flush=True)
+    return costs
 
 
 def main() -> int:
@@ -106,10 +120,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--apps", type=int, default=200)
     parser.add_argument("--replicas", type=int, default=2)
+    parser.add_argument("--workload", choices=list(FRAMEWORKS), help="only releases of this shape")
     parser.add_argument("--latency", type=float, default=0.2, help="seconds of a stand-in's check, or look")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended in order
-    return asyncio.run(run(Asked(given.apps, given.replicas, given.latency)))
+    shapes = [given.workload] if given.workload else list(FRAMEWORKS)
+    runs = [asyncio.run(run(Asked(given.apps, given.replicas, given.latency, shape))) for shape in shapes]
+    targets = [target for costs in runs for target in judge(costs)]
+    return finish("releases", targets, {called(costs): details(costs) for costs in runs})
 
 
 if __name__ == "__main__":

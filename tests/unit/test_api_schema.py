@@ -69,6 +69,8 @@ def test_a_default_says_absent_where_the_model_says_none() -> None:
         b: int | None = None
 
     assert structural(model(Inner, default=Inner()))["properties"]["field"]["default"] == {"a": 1}
+    several = structural(model(tuple[Inner, ...], default=(Inner(), Inner(b=2))))["properties"]["field"]
+    assert several["default"] == [{"a": 1}, {"a": 1, "b": 2}]
 
 
 def test_a_constant_is_an_enumeration_of_one() -> None:

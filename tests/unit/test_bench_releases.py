@@ -82,6 +82,7 @@ def call(verb: str, kind: str, *, code: int = 200) -> Call:
 
 MARKS = {"Deploying": 1.0, "Checking": 5.0, "Switching": 6.0, "Baking": 7.0, RELEASED: 8.0, SETTLED: 40.0}
 CLEAN = Costs(
+    workload="slots",
     apps=2,
     replicas=2,
     bake="0s",
@@ -123,14 +124,17 @@ def test_who_was_not_alone_on_the_machine_is_told_so() -> None:
 
 def test_a_slow_app_a_call_too_many_and_one_that_never_came_are_each_seen() -> None:
     slow = replace(CLEAN, marks=CLEAN.marks | {"app-001": MARKS | {RELEASED: 18.2}})
-    assert not_met(slow) == ["2 releases at once, all Released"]
+    assert not_met(slow) == ["2 slots: 2 releases at once, all Released"]
     dear = replace(CLEAN, until_settled=[call("create", "events")] * 25)
-    assert not_met(dear) == ["API calls a release, until the former one is gone"]
+    assert not_met(dear) == ["2 slots: API calls a release, until the former one is gone"]
     lost = replace(CLEAN, marks={"app-000": MARKS, "app-001": {"Deploying": 1.0}})
-    assert not_met(lost) == ["2 releases at once, all Released", "not released, or the former one not removed"]
+    assert not_met(lost) == [
+        "2 slots: 2 releases at once, all Released",
+        "2 slots: not released, or the former one not removed",
+    ]
     assert json.loads(json.dumps(details(lost)))["timesTheFloor"] is None
     kept = replace(CLEAN, marks={"app-000": MARKS, "app-001": {RELEASED: 9.0}})
-    assert not_met(kept) == ["not released, or the former one not removed"]
+    assert not_met(kept) == ["2 slots: not released, or the former one not removed"]
 
 
 def test_the_apps_are_ones_that_the_operator_can_read() -> None:
@@ -138,6 +142,11 @@ def test_the_apps_are_ones_that_the_operator_can_read() -> None:
     (sandbox,) = spec.environments
     assert spec.app.replicas.min == 2
     assert (sandbox.release.bake, sandbox.release.keep_warm.releases) == ("0s", 0)
+    stateless = DataAppSpec.model_validate(app(7, replace(ASKED, workload="deployment"))["spec"])
+    assert (stateless.app.workload, judge(replace(CLEAN, workload="deployment"))[0].what) == (
+        "deployment",
+        "a Deployment of 2: 2 releases at once, all Released",
+    )
     assert app(7, ASKED)["metadata"]["name"] == deployment(7, ASKED)["metadata"]["name"] == "app-007"
 
 

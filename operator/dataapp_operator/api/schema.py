@@ -86,6 +86,8 @@ def _without_null(value: Any) -> Any:
     """A default with absent in place of null, at every depth."""
     if isinstance(value, dict):
         return {key: _without_null(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_without_null(inner) for inner in value]
     return value
 
 
