@@ -17,7 +17,7 @@ GIVE_UP = 240.0
 """Seconds after which a step is called stuck. A healthy one takes 10 to 60, with the operator's death in it."""
 _GOOD_BAKE, _BROKEN_BAKE = "5s", "20s"
 """A release that is to be broken bakes for long enough that this can be done while it bakes; it never gets to its end."""
-STEPS: tuple[Json, ...] = ({"weight": 20, "hold": "4s"}, {"weight": 60, "hold": "4s"})
+STEPS: tuple[Json, ...] = ({"weight": 20, "hold": "4s", "replicas": 1}, {"weight": 60, "hold": "4s"})
 """The steps of a canary here."""
 _WAS_RELEASED = frozenset({"Released", "Draining", "Warm", "Retired"})
 

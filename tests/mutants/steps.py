@@ -64,8 +64,8 @@ MUTANTS = (
         6,
         SWAPPED,
         "canary.py",
-        old="len(spec.plan.steps) if at_once else index + 1, within=within)\n",
-        new="index + 1 if at_once else len(spec.plan.steps), within=within)\n",
+        old="len(spec.plan.steps) if at_once else index + 1\n",
+        new="index + 1 if at_once else len(spec.plan.steps)\n",
         why="Steps are left out where nobody said so, and taken where a person left them out.",
     ),
     Mutant(

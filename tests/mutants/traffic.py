@@ -45,6 +45,22 @@ MUTANTS = (
     Mutant(
         2,
         GUARD,
+        "growing.py",
+        old="min(max(here.replicas, least), whole)\n",
+        new="min(here.replicas, whole)\n",
+        why="One of three replicas gets 40 % of the new visitors, because its author wrote 1.",
+    ),
+    Mutant(
+        2,
+        PLANNED,
+        "canary.py",
+        old="        if growing.is_grown(scene, draft, number, following):\n",
+        new="        if growing.is_grown(scene, draft, number, following) or draft.memory.scales != scene.memory.scales:\n",
+        why="The share that more replicas are to carry is decided in the pass in which they are.",
+    ),
+    Mutant(
+        2,
+        GUARD,
         "upkeep.py",
         old=_ABLE,
         new="    able = scene.any_ready(number)\n",
