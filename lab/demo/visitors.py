@@ -51,7 +51,8 @@ async def undisturbed(stage: Stage, team: Team, worker: Visitor, version: str) -
     )
     versions = ", ".join(sorted(session.visits[-1].versions))
     first = f", the first one: {session.failures[0]}" if session.failures else ""
+    other = "" if versions == version else f" (and had opened {version})"
     stage.expect(
         versions == version and not session.failures,
-        f"{team.app}: who worked in {versions} goes on: {worker.answers} numbers, failures {len(session.failures)}{first}",
+        f"{team.app}: who worked in {versions}{other} goes on: {worker.answers} numbers, failures {len(session.failures)}{first}",
     )
