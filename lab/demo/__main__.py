@@ -3,8 +3,9 @@
 A Python team and an R team make the same four commits. The first is an app and three lines: it is recognised, built,
 checked by a real session and released. The second is released while somebody has the app open, who keeps their version.
 The third answers 200 and cannot run: it reaches nobody. The fourth passes every check and fails after the switch: it is
-taken back. Then a person promotes what was tested, a team goes back to the version before, and two apps end without
-anybody losing their session.
+taken back. Then a person promotes what was tested. The R team's fifth comes in steps: what share of the new visitors really gets
+it is counted, and a person ends the second step. The Python team goes back to its first version, and two apps end
+without anybody losing their session.
 """
 
 import sys
@@ -14,6 +15,7 @@ from lab.context import Lab
 from lab.demo.broken import broken, not_built
 from lab.demo.change import change
 from lab.demo.first import first, shorter_times
+from lab.demo.in_steps import in_steps
 from lab.demo.leaving import deleted, manifest_gone
 from lab.demo.let_in import prepare
 from lab.demo.production import back_again, overview, promote
@@ -25,8 +27,8 @@ from tests.harness.failures import UserNoticed
 from tests.harness.gitrepo import GitServer
 
 SCENES = (
-    prepare, first, shorter_times, change, broken, not_built, taken_back, promote, overview, back_again, manifest_gone,
-    deleted,
+    prepare, first, shorter_times, change, broken, not_built, taken_back, promote, overview, in_steps, back_again,
+    manifest_gone, deleted,
 )  # fmt: skip
 
 

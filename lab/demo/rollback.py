@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from lab.demo import prices
 from lab.demo.stage import Stage, until
 from lab.demo.teams import Team
-from lab.demo.visitors import tab_of, working_on
+from lab.demo.visitors import tab_of, undisturbed, working_on
 from tests.harness.cluster import condition, environment
 from tests.harness.prober import Prober
 from tests.harness.sessions import LiveSession
@@ -111,27 +111,10 @@ async def _goes_back(stage: Stage, people: _People, stopped: float) -> None:
         f" {_RATE} a second); failed visits: {report.failed} of {report.sent}",
     )
     stage.figure("commit 4: price service stops → no new visitor on it", team.app, last - stopped)
-    await _undisturbed(stage, people)
+    await undisturbed(stage, team, people.worker, "v2")
     answer = await people.newcomer.reload()
     stage.expect(answer.version == "v2", f"{team.app}: who had r{_BAD} open reloads and has {answer.version}")
     await asyncio.to_thread(_on_record, stage, team)
-
-
-async def _undisturbed(stage: Stage, people: _People) -> None:
-    """Whoever had the old version open has noticed nothing, and goes on."""
-    worker, session = people.worker, people.worker.session
-    enough = worker.answers + 2
-    await asyncio.to_thread(
-        until,
-        lambda: worker.answers >= enough or session.failures,
-        timeout=30,
-        what=f"{people.team.app}: who has v2 open gets answers",
-    )
-    versions = ", ".join(sorted(session.visits[-1].versions))
-    stage.expect(
-        versions == "v2" and not session.failures,
-        f"{people.team.app}: who worked in {versions} goes on: {worker.answers} numbers, failures {len(session.failures)}",
-    )
 
 
 def _on_record(stage: Stage, team: Team) -> None:

@@ -1,4 +1,4 @@
-"""The two teams of the demo: each has a repository and an app, and four versions of its code."""
+"""The two teams of the demo: each has a repository and an app, and five versions of its code."""
 
 import time
 from collections.abc import Mapping
@@ -18,14 +18,28 @@ kind: DataApp
 metadata: {{name: {app}}}
 spec:
   environments:
-  - {{name: sandbox, release: {{bake: {bake}, drain: {{max: 30m, emptyFor: 10s}}, keepWarm: {{releases: 1, for: 30m}}}}}}
+  - name: sandbox
+    release:
+      bake: {bake}{more}
+      drain: {{max: 30m, emptyFor: 10s}}
+      keepWarm: {{releases: 1, for: 30m}}
   - {{name: production, release: {{bake: 10s, drain: {{max: 30m, emptyFor: 10s}}}}}}
 """
+CANARY = """
+strategy: canary
+canary:
+  steps:
+  - {weight: 25, hold: 15s}
+  - {weight: 50, pause: true}"""
+"""How the fifth version comes: a quarter of the new visitors for ten seconds, then half of them until a person resumes it."""
 
 
-def manifest(app: str, *, bake: str = "10s") -> str:
-    """The same app with short times, so that the story need not wait for the two minutes of a usual bake."""
-    return _MANIFEST.format(app=app, bake=bake)
+def manifest(app: str, *, bake: str = "10s", more: str = "") -> str:
+    """The same app with short times, so that the story need not wait for the two minutes of a usual bake.
+
+    ``more`` is what its sandbox says beside them about a release: lines of YAML, each after a line's end.
+    """
+    return _MANIFEST.format(app=app, bake=bake, more=more.replace("\n", "\n      "))
 
 
 @dataclass(frozen=True)
@@ -81,6 +95,14 @@ class Team:
             **mended,
             f"{self.app}/{self.code}": code,
             f"{self.app}/dataapp.yaml": manifest(self.app, bake="2m"),
+        }
+
+    def fifth(self) -> dict[str, str | bytes]:
+        """It asks for no price any more, and new visitors are to come in steps."""
+        path = f"{self.app}/{self.code}"
+        return {
+            path: self.first()[path].replace(b'"v1"', b'"v5"'),
+            f"{self.app}/dataapp.yaml": manifest(self.app, bake="5s", more=CANARY),
         }
 
     def push(self, files: Mapping[str, str | bytes | None], message: str) -> str:

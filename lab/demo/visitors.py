@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from lab.demo.stage import Stage, until
 from lab.demo.teams import Team
 from tests.harness.browser import Browser
 from tests.harness.sessions import LiveSession
@@ -37,3 +38,21 @@ async def working_on(team: Team) -> AsyncIterator[Visitor]:
             yield visitor
         finally:
             await leave(visitor)
+
+
+async def undisturbed(stage: Stage, team: Team, worker: Visitor, version: str) -> None:
+    """Whoever has a version open has noticed nothing, still has it, and goes on."""
+    session, enough = worker.session, worker.answers + 2
+    await asyncio.to_thread(
+        until,
+        lambda: worker.answers >= enough or session.failures,
+        timeout=30,
+        what=f"{team.app}: who has {version} open gets answers",
+    )
+    versions = ", ".join(sorted(session.visits[-1].versions))
+    first = f", the first one: {session.failures[0]}" if session.failures else ""
+    other = "" if versions == version else f" (and had opened {version})"
+    stage.expect(
+        versions == version and not session.failures,
+        f"{team.app}: who worked in {versions}{other} goes on: {worker.answers} numbers, failures {len(session.failures)}{first}",
+    )

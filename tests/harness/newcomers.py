@@ -9,8 +9,8 @@ import aiohttp
 from dataapp_operator.front.settings import RELEASE_HEADER
 
 
-async def arrive(host: str, count: int, *, at_once: int = 16, port: int = 8088) -> Counter[int]:
-    """By release, how many of ``count`` new visitors it got. An answer that is no page is an error.
+async def arrive(host: str, count: int, *, at_once: int = 16, port: int = 8088, path: str = "/") -> Counter[int]:
+    """By release, how many of ``count`` new visitors it got. An answer that is no page (or not what ``path`` is) is an error.
 
     They come to the gateway on this machine's loopback address, and to no other.
     """
@@ -18,7 +18,7 @@ async def arrive(host: str, count: int, *, at_once: int = 16, port: int = 8088) 
     headers = {"Host": f"{host}:{port}", "Sec-Fetch-Dest": "document", "Sec-Fetch-Mode": "navigate"}
 
     async def one(client: aiohttp.ClientSession) -> int:
-        async with places, client.get(f"http://127.0.0.1:{port}/", headers=headers) as answer:
+        async with places, client.get(f"http://127.0.0.1:{port}{path}", headers=headers) as answer:
             assert answer.status == 200, f"a new visitor got status {answer.status}"
             return int(answer.headers[RELEASE_HEADER])
 
