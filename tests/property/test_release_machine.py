@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.property.cluster import HOWS
 from tests.property.script import HARM, PLACES, SCRIPTS, WAYS, Way, begin, dealt, happen, play
-from tests.property.stories import story, world_calls_until
+from tests.property.stories import acts_of, deaths, live, story
 from tests.property.world import KINDS, at_rest, fresh, image, kind_of
 
 DEEP = os.environ.get("DATAAPP_DEEP") == "1"
@@ -184,11 +184,8 @@ def test_an_environment_that_is_no_longer_wanted_drains_and_disappears() -> None
 
 @pytest.mark.parametrize("kinds", [("good",), ("session",), ("late",), ("crash", "good")])
 def test_a_crash_after_any_single_call_changes_nothing_about_the_end(kinds: tuple[str, ...]) -> None:
-    undisturbed = fresh()
-    story(undisturbed, kinds)
-    for point in range(undisturbed.calls + 1):
-        world = fresh()
-        world_calls_until(world, kinds, point)
+    undisturbed, acts = fresh(), acts_of(kinds)
+    for point, world in deaths(acts, live(undisturbed, acts)):
         assert world.end() == undisturbed.end(), f"died after call {point}"
         assert set(world.releases) == set(undisturbed.releases), f"died after call {point}: a release was made twice"
 
