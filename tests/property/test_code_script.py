@@ -5,7 +5,9 @@ What must hold at every call is checked inside :mod:`code_world` and :mod:`promi
 
 import os
 from dataclasses import replace
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -69,20 +71,32 @@ WAYS = st.fixed_dictionaries(
 )
 
 
-@settings(
-    max_examples=2000 if DEEP else 60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-@given(
+GIVEN = given(
     script=st.lists(EVENTS, max_size=40),
     ways=st.lists(WAYS, min_size=1, max_size=3),
     floor=st.sampled_from([None, "manual"]),
     by_source=st.booleans(),
 )
-def test_no_script_of_events_breaks_a_promise(
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=SLOW)
+@GIVEN
+def test_no_short_run_of_scripts_breaks_a_promise(**given: Any) -> None:
+    live_through(**given)
+
+
+@pytest.mark.long
+@settings(max_examples=2000 if DEEP else 60, deadline=None, suppress_health_check=SLOW)
+@GIVEN
+def test_no_script_of_events_breaks_a_promise(**given: Any) -> None:
+    live_through(**given)
+
+
+def live_through(
     *, script: list[tuple[str, object]], ways: list[dict[str, str]], floor: str | None, by_source: bool
 ) -> None:
+    """A script, and what must be true at its end."""
     world = with_code(*({"promotion": way} for way in ways), by_source=by_source)
     if floor:
         world.floors[f"env{len(ways) - 1}"] = floor
