@@ -15,7 +15,7 @@ demo: lab-up ## the main job, on a real cluster: from git push to a page, switch
 test: lab-up check ## everything this machine can run; says what it skipped and why
 	@$(RUN) python -m tests.run
 
-check: ## format, lint, types, import rules, generated files, unit and property tests (no cluster; under two minutes)
+check: ## format, lint, types, import rules, generated files, unit and property tests (no cluster; under a minute)
 	@$(RUN) python -m tests.check
 
 generate: ## write crds/, the chart's copies and the API reference from the models

@@ -5,7 +5,6 @@ are deleted, a cluster without room, a gateway that refuses or only says that it
 answer, visitors who never go home, commits in bursts, and people who promote, retry, delete and lose patience.
 """
 
-import copy
 import functools
 import random
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from dataapp_operator.api.reasons import Phase
 from dataapp_operator.plan.commands import ABORT, COMMANDS, RESTART, ROLLBACK
 from dataapp_operator.plan.names import PAGE
 from tests.property.cluster import HOWS
-from tests.property.world import KINDS, World, fresh, image
+from tests.property.world import KINDS, World, fresh, image, twin
 
 # Records are not in it: without one, what is missing cannot be made again (tests/unit/test_plan_record.py has each phase).
 HANDS = ("evict", "give up", "replicaset", "service", "route")
@@ -157,7 +156,7 @@ def begin(way: Way, *, pins: str = "led", weighs: bool = True, stateless: bool =
     environments, slots, warm, manual, how = way
     kind = {"manual": manual, "how": how, "pins": pins, "weighs": weighs, "stateless": stateless}
     begun = _begun(environments, slots, warm, **kind)
-    return copy.deepcopy(begun)
+    return twin(begun)
 
 
 def play(world: World, script: list[tuple[str, object]]) -> tuple[list[str], set[str]]:

@@ -4,6 +4,7 @@ At any moment of a release a command is either refused in words, with nothing wr
 for what it says, never as something that was not understood.
 """
 
+import functools
 import os
 from typing import Any
 
@@ -16,7 +17,7 @@ from dataapp_operator.cli import answers, commands, reading, words
 from dataapp_operator.cli.errors import Refusal
 from dataapp_operator.cli.situation import Request
 from dataapp_operator.cli.view import App, Release
-from tests.property.world import World, fresh, image
+from tests.property.world import World, fresh, image, twin
 
 DEEP = os.environ.get("DATAAPP_DEEP") == "1"
 LONGEST = 60
@@ -165,17 +166,40 @@ def test_suspend_holds_until_unsuspend() -> None:
     assert world.status.environment("env0").stable == 2
 
 
-@settings(max_examples=1000 if DEEP else 40, deadline=None)
-@given(
+GIVEN = given(
     st.booleans(),
     st.sampled_from(["good", "crash", "session", "late"]),
     st.lists(st.tuples(st.integers(0, 40), st.sampled_from(words.ANSWERED)), min_size=1, max_size=4),
 )
+
+
+@settings(max_examples=12, deadline=None)
+@GIVEN
+def test_a_command_is_refused_in_words_or_answered_for_what_it_says(
+    canary: object, kind: str, said: list[tuple[int, str]]
+) -> None:
+    say(canary, kind, said)
+
+
+@pytest.mark.long
+@settings(max_examples=1000 if DEEP else 40, deadline=None)
+@GIVEN
 def test_at_any_moment_a_command_is_refused_in_words_or_answered_for_what_it_says(
     canary: object, kind: str, said: list[tuple[int, str]]
 ) -> None:
-    world = fresh(canary=bool(canary), warm=1)
+    say(canary, kind, said)
+
+
+@functools.cache
+def _serving(*, canary: bool) -> World:
+    world = fresh(canary=canary, warm=1)
     world.settle()
+    return world
+
+
+def say(canary: object, kind: str, said: list[tuple[int, str]]) -> None:
+    """Commands at some moments of a release, and what is answered."""
+    world = twin(_serving(canary=bool(canary)))
     world.push(image(kind, 2))
     for passes, command in said:
         for _ in range(passes):

@@ -5,54 +5,45 @@ What must hold at every call is checked inside :mod:`code_world` and :mod:`promi
 
 import os
 from dataclasses import replace
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.property.code_looks import assert_at_rest, stable
 from tests.property.code_world import COMMITS, CodeWorld, with_code
+from tests.property.stories import deaths, live
 
 DEEP = os.environ.get("DATAAPP_DEEP") == "1"
 MANUAL = {"promotion": {"mode": "manual"}}
 
 
-def journey(world: CodeWorld) -> None:
-    """Two commits, a promotion, a broken commit, and the end."""
-    world.settle()
+def promote(world: CodeWorld) -> None:
     world.annotate("env1=1")
-    world.settle()
-    world.commit()
-    world.settle()
+
+
+def commit_what_does_not_build(world: CodeWorld) -> None:
     world.commit("nobuild")
-    world.settle()
+
+
+def leave(world: CodeWorld) -> None:
     world.leaving = "main@sha1:" + "c" * 40
-    world.settle()
+
+
+SETTLE = CodeWorld.settle
+JOURNEY = (SETTLE, promote, SETTLE, CodeWorld.commit, SETTLE, commit_what_does_not_build, SETTLE, leave, SETTLE)
+"""Two commits, a promotion, a broken commit, and the end."""
 
 
 def test_a_crash_after_any_single_call_changes_nothing_about_the_end() -> None:
     undisturbed = with_code({}, MANUAL)
-    journey(undisturbed)
+    moments = live(undisturbed, JOURNEY)
     assert undisturbed.gone
-    for point in range(0, undisturbed.calls + 1, 1 if DEEP else 5):
-        world = with_code({}, MANUAL)
-        _die_at(world, point)
-        journey(world)
+    for point, world in deaths(JOURNEY, moments, every=1 if DEEP else 5):
         assert world.gone
         assert set(world.made.values()) == set(undisturbed.made.values()), f"died after call {point}"
         assert world.serving == {}
-
-
-def _die_at(world: CodeWorld, point: int) -> None:
-    reconcile, died = world.reconcile, False
-
-    def once(*, die_after: int | None = None) -> bool:
-        nonlocal died
-        if not died and world.calls + world.writes_of_next_pass() >= point >= world.calls:
-            died = True
-            return reconcile(die_after=point - world.calls)
-        return reconcile(die_after=die_after)
-
-    world.reconcile = once  # type: ignore[method-assign]
 
 
 HANDS = ("evict", "replicaset", "service", "route")
@@ -80,20 +71,32 @@ WAYS = st.fixed_dictionaries(
 )
 
 
-@settings(
-    max_examples=2000 if DEEP else 60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-@given(
+GIVEN = given(
     script=st.lists(EVENTS, max_size=40),
     ways=st.lists(WAYS, min_size=1, max_size=3),
     floor=st.sampled_from([None, "manual"]),
     by_source=st.booleans(),
 )
-def test_no_script_of_events_breaks_a_promise(
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=SLOW)
+@GIVEN
+def test_no_short_run_of_scripts_breaks_a_promise(**given: Any) -> None:
+    live_through(**given)
+
+
+@pytest.mark.long
+@settings(max_examples=2000 if DEEP else 60, deadline=None, suppress_health_check=SLOW)
+@GIVEN
+def test_no_script_of_events_breaks_a_promise(**given: Any) -> None:
+    live_through(**given)
+
+
+def live_through(
     *, script: list[tuple[str, object]], ways: list[dict[str, str]], floor: str | None, by_source: bool
 ) -> None:
+    """A script, and what must be true at its end."""
     world = with_code(*({"promotion": way} for way in ways), by_source=by_source)
     if floor:
         world.floors[f"env{len(ways) - 1}"] = floor

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dataapp_operator.plan import names
 from tests.property.script import SCRIPTS, WAYS, Way, begin, play
-from tests.property.stories import story, world_calls_until
+from tests.property.stories import acts_of, deaths, live, story
 from tests.property.world import World, at_rest, fresh, image
 
 DEEP = os.environ.get("DATAAPP_DEEP") == "1"
@@ -181,11 +181,9 @@ def test_the_routes_of_the_question_go_and_then_nothing_is_written(fault: dict[s
 )
 def test_a_crash_after_any_single_call_changes_nothing_about_the_end(fault: dict[str, object]) -> None:
     """How many tries it takes may differ, as what was found out is forgotten; never what serves, and how."""
-    undisturbed = behind(**fault)
-    story(undisturbed, ("good",))
-    for point in range(0, undisturbed.calls + 1, 3 if "how" in fault and not DEEP else 1):
-        world = behind(**fault)
-        world_calls_until(world, ("good",), point)
+    undisturbed, acts = behind(**fault), acts_of(("good",))
+    moments = live(undisturbed, acts)
+    for point, world in deaths(acts, moments, every=3 if "how" in fault and not DEEP else 1):
         assert world.end() == undisturbed.end(), f"died after call {point}"
         memory, other = world.status.environment("env0"), undisturbed.status.environment("env0")
         assert plan_of(world, memory.stable).slots == plan_of(undisturbed, other.stable).slots

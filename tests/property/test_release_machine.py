@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.property.cluster import HOWS
 from tests.property.script import HARM, PLACES, SCRIPTS, WAYS, Way, begin, dealt, happen, play
-from tests.property.stories import story, world_calls_until
+from tests.property.stories import acts_of, deaths, live, story
 from tests.property.world import KINDS, at_rest, fresh, image, kind_of
 
 DEEP = os.environ.get("DATAAPP_DEEP") == "1"
@@ -182,13 +182,12 @@ def test_an_environment_that_is_no_longer_wanted_drains_and_disappears() -> None
     assert set(world.routes) == {"sales-env0", "sales-env0-1", "sales-env0-1.preview"}
 
 
-@pytest.mark.parametrize("kinds", [("good",), ("session",), ("late",), ("crash", "good")])
+@pytest.mark.parametrize(
+    "kinds", [("good",), ("session",), ("late",), pytest.param(("crash", "good"), marks=pytest.mark.long)]
+)
 def test_a_crash_after_any_single_call_changes_nothing_about_the_end(kinds: tuple[str, ...]) -> None:
-    undisturbed = fresh()
-    story(undisturbed, kinds)
-    for point in range(undisturbed.calls + 1):
-        world = fresh()
-        world_calls_until(world, kinds, point)
+    undisturbed, acts = fresh(), acts_of(kinds)
+    for point, world in deaths(acts, live(undisturbed, acts)):
         assert world.end() == undisturbed.end(), f"died after call {point}"
         assert set(world.releases) == set(undisturbed.releases), f"died after call {point}: a release was made twice"
 
@@ -220,13 +219,24 @@ def test_steady_state_writes_nothing() -> None:
     assert world.calls == before
 
 
-@settings(
-    max_examples=3000 if DEEP else 40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=SLOW)
+@given(SCRIPTS, WAYS)
+def test_no_short_run_of_scripts_breaks_an_invariant(script: list[tuple[str, object]], way: Way) -> None:
+    live_through(script, way)
+
+
+@pytest.mark.long
+@settings(max_examples=3000 if DEEP else 40, deadline=None, suppress_health_check=SLOW)
 @given(SCRIPTS, WAYS)
 def test_no_script_of_events_breaks_an_invariant(script: list[tuple[str, object]], way: Way) -> None:
+    live_through(script, way)
+
+
+def live_through(script: list[tuple[str, object]], way: Way) -> None:
+    """A script, and what must be true at its end."""
     world = begin(way)
     images, _ = play(world, script)
     world.gateway_accepts = world.fronts_answer = world.room = True

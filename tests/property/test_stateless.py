@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.property.script import HARM, SCRIPTS, WAYS, Script, Way, begin, happen, play
-from tests.property.stories import story, world_calls_until
+from tests.property.stories import acts_of, deaths, live, story
 from tests.property.test_release_machine import DEEP
 from tests.property.world import World, at_rest, fresh, image, kind_of
 
@@ -168,11 +168,8 @@ def test_an_app_that_had_slots_goes_on_with_a_deployment_and_back() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("kinds", [("good",), ("late",)])
 def test_a_crash_after_any_single_call_changes_nothing_about_the_end(kinds: tuple[str, ...]) -> None:
-    undisturbed = fresh(stateless=True)
-    story(undisturbed, kinds)
-    for point in range(undisturbed.calls + 1):
-        world = fresh(stateless=True)
-        world_calls_until(world, kinds, point)
+    undisturbed, acts = fresh(stateless=True), acts_of(kinds)
+    for point, world in deaths(acts, live(undisturbed, acts)):
         assert world.end() == undisturbed.end(), f"died after call {point}"
         assert set(world.releases) == set(undisturbed.releases), f"died after call {point}: a release was made twice"
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.property.cluster import HOWS
 from tests.property.script import SCRIPTS, begin, happen, play
-from tests.property.stories import story, world_calls_until
+from tests.property.stories import acts_of, deaths, live
 from tests.property.world import at_rest, fresh, image
 
 DEEP = os.environ.get("DATAAPP_DEEP") == "1"
@@ -33,11 +33,8 @@ HERE = sorted(set(HOWS) - {"at once", "canary"})
     ],
 )
 def test_a_crash_after_any_single_call_changes_nothing_about_the_end(how: str, kinds: tuple[str, ...]) -> None:
-    undisturbed = fresh(how=how)
-    story(undisturbed, kinds)
-    for point in range(0, undisturbed.calls + 1, 1 if DEEP else 3):
-        world = fresh(how=how)
-        world_calls_until(world, kinds, point)
+    undisturbed, acts = fresh(how=how), acts_of(kinds)
+    for point, world in deaths(acts, live(undisturbed, acts), every=1 if DEEP else 3):
         assert world.end() == undisturbed.end(), f"died after call {point}"
         assert set(world.releases) == set(undisturbed.releases), f"died after call {point}: a release was made twice"
 

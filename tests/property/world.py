@@ -5,9 +5,11 @@ pass begins with nothing but what was written. Every call is checked against the
 The proof that a real cluster behaves like this is in ``tests/apiserver`` and ``tests/e2e``.
 """
 
+import copy
 import re
 from dataclasses import replace
 from datetime import timedelta
+from typing import TypeVar
 
 from dataapp_operator.api.status import EnvironmentStatus
 from dataapp_operator.plan import names
@@ -20,7 +22,20 @@ from tests.property.people import People
 from tests.property.sights import Sights
 from tests.property.slow_work import SlowWork
 
-__all__ = ["CLASS", "KINDS", "START", "Pod", "Violation", "World", "copy_pod", "fresh", "image", "kind_of", "spec"]
+__all__ = [
+    "CLASS",
+    "KINDS",
+    "START",
+    "Pod",
+    "Violation",
+    "World",
+    "copy_pod",
+    "fresh",
+    "image",
+    "kind_of",
+    "spec",
+    "twin",
+]
 
 
 class World(Sights, Calls, Memory, SlowWork, People):
@@ -191,3 +206,15 @@ def fresh(
 
 def copy_pod(pod: Pod) -> Pod:
     return replace(pod)
+
+
+W = TypeVar("W", bound=World)
+
+
+def twin(world: W) -> W:
+    """A world like this one, which goes its own way from here. What nobody can change, they share."""
+    findings = (world.checks, world.views, world.logs, world.fronts, world.autoscalers, world.budgets)
+    frozen: list[object] = [world.spec, world.status, world.platform, world.ability, world._last_plan]
+    frozen += [part for release in world.releases.values() for part in release]
+    frozen += [fact for found in findings for fact in found.values()]
+    return copy.deepcopy(world, {id(thing): thing for thing in frozen})

@@ -23,7 +23,7 @@ NEVER = float("inf")
 class QueueMachine(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
-        self.loop = looptime.new_event_loop(start=0)
+        self.loop = looptime.new_event_loop(start=0, noop_cycles=1)  # no threads, no sockets
         self.shift = 0.0
         self.queue = WorkQueue(jitter=self.unique, base_seconds=BASE, max_seconds=LONGEST)
         self.workers = []

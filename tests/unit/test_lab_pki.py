@@ -1,5 +1,6 @@
 """Certificates heal: what is missing, cut short or signed by another authority is made again, and nothing else."""
 
+import shutil
 import ssl
 
 import pytest
@@ -9,10 +10,19 @@ from lab.context import Lab
 from tests.unit.lab_rig import lab_in
 
 
-@pytest.fixture
-def lab(tmp_path) -> Lab:
-    made = lab_in(tmp_path)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Lab:
+    """One with all its certificates, made once: openssl is started forty times for it. Nobody changes it."""
+    made = lab_in(tmp_path_factory.mktemp("whole"))
     pki.ensure(made)
+    return made
+
+
+@pytest.fixture
+def lab(tmp_path, whole) -> Lab:
+    """A copy of that one, to be damaged."""
+    made = lab_in(tmp_path)
+    shutil.copytree(whole.state, made.state, dirs_exist_ok=True)
     return made
 
 

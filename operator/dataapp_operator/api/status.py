@@ -227,4 +227,4 @@ class DataAppStatus(Model):
 
     def environment(self, name: str) -> EnvironmentStatus:
         """The memory of an environment; an empty one when there is none yet."""
-        return next((e for e in self.environments if e.name == name), EnvironmentStatus(name=name))
+        return next((e for e in self.environments if e.name == name), None) or EnvironmentStatus(name=name)

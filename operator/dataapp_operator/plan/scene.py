@@ -5,6 +5,7 @@ each step may change it, and what stands in it at the end is written. Actions ar
 was persisted before this pass), never by what the draft has just become.
 """
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,6 +28,12 @@ CALM = 5
 """Seconds for which a wait is not described more closely."""
 PROGRESS_ALLOWANCE = 300
 """Seconds a release may take beyond its start-up time: pulling, scheduling, a slow disk."""
+
+
+@functools.lru_cache(maxsize=1024)
+def _begun(number: int, count: int) -> Scale:
+    """The slots that a release begins with: asked for many times in every decision, and always the same."""
+    return Scale(release=number, serving=tuple(range(count)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +100,11 @@ class Scene:
 
         Without a record, what it began with is what exists.
         """
+        for known in self.memory.scales:
+            if known.release == number:
+                return known
         spec = self.spec(number)
-        count = spec.plan.slots if spec else max(len(self.slots(number)), 1)
-        begun = Scale(release=number, serving=tuple(range(count)))
-        return next((s for s in self.memory.scales if s.release == number), begun)
+        return _begun(number, spec.plan.slots if spec else max(len(self.slots(number)), 1))
 
     def slot(self, number: int, index: int) -> SlotFacts:
         """What exists of one slot."""
