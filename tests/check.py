@@ -32,7 +32,7 @@ TESTS = [
     "pytest",
     "-q",
     "-n",
-    "2",
+    "3",  # on two cores: some tests wait for a process or for real seconds, and others run meanwhile
     "--dist",
     "worksteal",
     "--durations=5",

@@ -50,7 +50,7 @@ class Operator(BaseHTTPRequestHandler):
 def server() -> Iterator[HTTPServer]:
     Operator.asked, Operator.refuses = [], False
     with HTTPServer(("127.0.0.1", 0), Operator) as made:
-        thread = threading.Thread(target=made.serve_forever)
+        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield made
         made.shutdown()

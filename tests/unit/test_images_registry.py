@@ -30,7 +30,7 @@ class _Registry(http.server.BaseHTTPRequestHandler):
 def registry() -> Iterator[str]:
     _Registry.held = {f"/v2/apps/one/manifests/{_DIGEST}"}
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Registry) as server:
-        threading.Thread(target=server.serve_forever).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
         yield f"127.0.0.1:{server.server_port}"
         server.shutdown()
 
