@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import pytest
 
@@ -85,9 +86,9 @@ def test_a_step_inside_a_step_gets_its_own_line(tmp_path, capsys):
     timings = Timings(tmp_path / "timings.json")
     with timings.step("outer", 2), timings.step("inner", 1):
         pass
-    lines = capsys.readouterr().out.splitlines()
+    lines = [re.sub(r"\d+\.\d s$", "# s", line) for line in capsys.readouterr().out.splitlines()]
     assert lines == [
         "  outer … (usually about 2 s) ",
-        "    inner … (usually about 1 s) 0.0 s",
-        "  outer: 0.0 s",
+        "    inner … (usually about 1 s) # s",
+        "  outer: # s",
     ]
