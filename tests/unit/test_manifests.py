@@ -221,9 +221,9 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     ],
 )
 def test_files_that_are_no_plain_yaml(text: str | bytes, line: int | None, words: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()  # how busy the machine is does not matter
     found = one(text)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
     assert found[0] == line
     assert words in found[1]
 
