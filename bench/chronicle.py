@@ -87,6 +87,11 @@ class Chronicle:
         steps = memory.get("candidate") == number and memory.get("phase") == "Releasing" and not memory.get("intent")
         return bool(steps) and number in {entry["release"] for entry in memory.get("weights") or []}
 
+    def lacks_room(self, number: int) -> bool:
+        """Whether a release waits for a node that takes its pods, and says so."""
+        memory = self.memory
+        return memory.get("candidate") == number and (memory.get("waitingFor") or {}).get("reason") == "NoRoom"
+
     def serving(self) -> int | None:
         """How many replicas of the stable release get new visits; None while it is what it began with."""
         number = self.memory.get("stable")

@@ -89,6 +89,8 @@ class Evidence:
     """How often people did each kind of thing, and it went well."""
     deaths: tuple[int, int]
     """Of the operator: planned, and seen."""
+    cordons: tuple[int, int]
+    """How often no node took new pods while a release began: planned, and seen."""
 
     def good_stays(self) -> list[Stay]:
         """The stays that must be without a fault."""
@@ -161,6 +163,7 @@ def judge(seen: Evidence) -> list[Target]:
         Target.at_least("sessions that worked", 1, len([stay for stay in stays if stay.versions]), "sessions"),
         Target.at_least("kinds of things that people did", len(THINGS), len(THINGS & {*seen.done}), ""),
         Target.at_least("deaths of the operator", seen.deaths[0], seen.deaths[1], "deaths"),
+        Target.at_least("releases begun on cordoned nodes", seen.cordons[0], seen.cordons[1], "releases"),
         # Without this all zeros above would say nothing: a harness that is blind sees no drop either.
         *(
             Target.at_least(f"plain rolling update, {app}: dropped sessions", 1, seen.control.get(app, 0), "sessions")

@@ -23,7 +23,8 @@ class Step:
 
     `failing`: no session of it works from the start. `breaks`: what goes wrong with it once it bakes. `kill`: at which
     phase the operator is killed. `burst`: three wishes within seconds, of which the second is not released as a rule.
-    `canary`: it comes in steps. `resize`: once it is released it gets another replica, or loses one.
+    `canary`: it comes in steps. `resize`: once it is released it gets another replica, or loses one. `cordon`: it begins
+    while the cluster's nodes take no new pods, and goes on when they do again.
     """
 
     failing: bool = False
@@ -32,6 +33,7 @@ class Step:
     burst: bool = False
     canary: bool = False
     resize: bool = False
+    cordon: bool = False
 
     @property
     def releases(self) -> int:
@@ -54,6 +56,7 @@ class Step:
             what = "burst"
         what += ", in steps" if self.canary else ""
         what += ", then another size" if self.resize else ""
+        what += ", while nodes are cordoned" if self.cordon else ""
         return f"{what}, operator killed at {self.kill}" if self.kill else what
 
 
@@ -79,13 +82,14 @@ _KINDS: tuple[tuple[Step, int], ...] = (
     (Step(breaks="crash"), 3),
     (Step(burst=True), 5),
     (Step(breaks="listen"), 2),
+    (Step(cordon=True), 2),
     (Step(kill="Checking"), 2),
     (Step(kill="Releasing"), 1),
     (Step(kill="Releasing", canary=True), 2),
     (Step(kill="Deploying"), 2),
     (Step(kill="Draining"), 2),
     (Step(breaks="session", kill="Baking"), 1),
-    (GOOD, 3),
+    (GOOD, 1),
 )
 """What a plan is made of. With the first release of each of four apps these are 50 releases."""
 

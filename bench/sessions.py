@@ -80,6 +80,7 @@ async def releases(place: Place, steps: Mapping[str, list[Step]], sessions: int,
 
 def evidence(told: Story, control: Crowd, planned: int) -> Evidence:
     """What the judgement is about."""
+    steps = [step for stream in told.streams for step in stream.steps]
     return Evidence(
         planned=planned,
         outcomes=[outcome for stream in told.streams for outcome in stream.outcomes],
@@ -92,7 +93,8 @@ def evidence(told: Story, control: Crowd, planned: int) -> Evidence:
         control={app.name: dropped(control, app) for app in APPS},
         until_empty=round(told.until_empty, 1),
         done=sum((person.done for person in told.here.people), Counter()),
-        deaths=(sum(bool(step.kill) for stream in told.streams for step in stream.steps), told.deaths.seen.total()),
+        deaths=(sum(bool(step.kill) for step in steps), told.deaths.seen.total()),
+        cordons=(sum(step.cordon for step in steps), told.deaths.cordoned),
     )
 
 

@@ -3,14 +3,15 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from bench.chronicle import Chronicle
 from bench.judge import Broken, Outcome
 from bench.plan import Step
 from bench.scripted import App, Place
-from tests.harness.cluster import Json
+from tests.harness.cluster import Json, Kube
 from tests.harness.operator_pod import NothingToKill, OperatorPod
 
 GIVE_UP = 240.0
@@ -24,12 +25,25 @@ _WAS_RELEASED = frozenset({"Released", "Draining", "Warm", "Retired"})
 
 @dataclass
 class Deaths:
-    """Kills the operator, one death at a time: its process and its pod in turn."""
+    """What happens to the whole cluster, one at a time: the operator's process or pod is killed, or nodes are cordoned."""
 
     operator: OperatorPod
     seen: Counter[str] = field(default_factory=Counter)
     longest: float = 0.0
+    cordoned: int = 0
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @asynccontextmanager
+    async def cordoned_nodes(self, kube: Kube) -> AsyncIterator[None]:
+        """Inside the block no node takes new pods; nor does the operator die, whose successor would have no place."""
+        async with self._turn:
+            nodes = [node["metadata"]["name"] for node in await asyncio.to_thread(kube.list, "nodes", "default")]
+            await asyncio.to_thread(kube.run, "cordon", *nodes)
+            try:
+                yield
+                self.cordoned += 1
+            finally:
+                await asyncio.to_thread(kube.run, "uncordon", *nodes)
 
     async def kill(self, boundary: str) -> str:
         """Kill it now, and wait until a successor works; in words."""
@@ -92,7 +106,11 @@ class Stream:
         began = time.monotonic()
         number = self.chronicle.last_number + 1
         bake = _BROKEN_BAKE if step.breaks else _GOOD_BAKE
-        await self._wish(failing=step.failing, bake=bake, steps=STEPS if step.canary else ())
+        async with self.deaths.cordoned_nodes(self.place.kube) if step.cordon else nullcontext():
+            await self._wish(failing=step.failing, bake=bake, steps=STEPS if step.canary else ())
+            if step.cordon:
+                await self._until(lambda c: c.lacks_room(number), f"r{number} waits for room")
+                print(f"  {self.app.name} r{number}: waits for room, as nodes are cordoned", flush=True)
         version = self._version
         if step.burst:
             await self._two_more(number, bake)

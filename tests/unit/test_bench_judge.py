@@ -52,6 +52,7 @@ CLEAN = Evidence(
     until_empty=12.0,
     done=dict.fromkeys(THINGS, 1),
     deaths=(1, 1),
+    cordons=(1, 1),
 )
 
 
@@ -79,6 +80,7 @@ FAULTS: dict[str, Callable[[Evidence], Evidence]] = {
     "after the last has left: until old releases are gone": lambda seen: replace(seen, until_empty=EMPTY_FOR + 31),
     "kinds of things that people did": lambda seen: replace(seen, done={"inputs": 5}),
     "deaths of the operator": lambda seen: replace(seen, deaths=(2, 1)),
+    "releases begun on cordoned nodes": lambda seen: replace(seen, cordons=(1, 0)),
     "plain rolling update, sales: dropped sessions": lambda seen: replace(seen, control={}),
     "visits that began late (the machine was too busy to judge)": lambda seen: replace(
         seen, visits=[*seen.visits, visits(late=1)]
