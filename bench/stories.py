@@ -121,7 +121,7 @@ class Stream:
             await self._until(lambda c: (number, step.kill) in c.seen, f"r{number} is {step.kill}")
             print(f"  {self.app.name} r{number}: {await self.deaths.kill(step.kill)}", flush=True)
         last = number + step.releases - 1
-        await self._until(lambda c: c.rests() and c.last_number >= last, f"r{last} ({step}) has come to its end")
+        await self._ended(last, step)
         if step.breaks:
             self.broken.append(Broken(self.app.name, number, step.breaks, at, time.time()))
         for outcome in await asyncio.to_thread(self._outcomes, step, number, version, time.monotonic() - began):
@@ -129,6 +129,17 @@ class Stream:
             print(f"  {outcome}", flush=True)
         if step.resize:
             await self._resize()
+
+    async def _ended(self, last: int, step: Step) -> None:
+        """Wait until a step's releases have come to their end. What made room for a newer wish is not the last of them."""
+        while True:
+            await self._until(
+                lambda c, least=last: c.rests() and c.last_number >= least, f"r{last} ({step}) has come to its end"
+            )
+            record = await asyncio.to_thread(self.place.record, self.app, self.chronicle.last_number)
+            if (record.get("status") or {}).get("phase") != "Superseded":
+                return
+            last = self.chronicle.last_number + 1
 
     async def _resize(self) -> None:
         """Another replica, or one less: no release, and nobody who has it open may notice."""
