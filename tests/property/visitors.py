@@ -81,8 +81,8 @@ class Visitors(NoWayBack, Alone):
     def _check_capacity(self, name: str, env: str, backends: dict[str, int], *, before: dict[str, int]) -> None:
         """What is new never gets a greater part of the visitors than of the replicas that it is to have in the end."""
         memory = self.status.environment(env)
-        number, former = memory.candidate, {entry.release for entry in (*memory.draining, *memory.warm)}
-        if number is None or number in former or (env, number) not in self.releases:
+        number = memory.candidate
+        if number is None or number in memory.former or (env, number) not in self.releases:
             return
         share, had = (
             sum(weight for backend, weight in led.items() if self._slot_of(backend)[1] == number)

@@ -13,7 +13,6 @@ from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.plan import analysis, commands, endings, fleet, growing, probing, record, stuck, upkeep
 from dataapp_operator.plan.actions import ReadLog
 from dataapp_operator.plan.facts import CheckFacts
-from dataapp_operator.plan.health import Outlook
 from dataapp_operator.plan.names import PAGE
 from dataapp_operator.plan.scene import Draft, Scene, crash, lost, since
 
@@ -78,8 +77,7 @@ def trouble(scene: Scene, number: int) -> tuple[Reason, str] | None:
     crashed = crash(scene, number)
     if crashed is not None:
         return Reason.CRASHED, endings.with_cause(crashed, log)
-    states = [h for _, h in scene.health(number, since(scene.memory, scene.now))]
-    failed = next((h for h in (*states, *growing.of_starting(scene, number)) if h.outlook is Outlook.FAILED), None)
+    failed = growing.failed(scene, number)
     if failed is not None:
         return failed.reason, endings.with_cause(failed.message, log)
     if check.failed_in_row >= FAILURES_TO_ROLL_BACK:

@@ -14,7 +14,7 @@ from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.status import Scale
 from dataapp_operator.plan import health, scaling
 from dataapp_operator.plan.health import Health, Outlook
-from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene
+from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene, since
 
 
 def grows(spec: AppReleaseSpec | None) -> bool:
@@ -40,8 +40,7 @@ def begin(scene: Scene, draft: Draft, spec: AppReleaseSpec) -> None:
     number, first = spec.number, count(spec, 0)
     known = scene.slots(number) or any(scale.release == number for scale in draft.memory.scales)
     if first < spec.plan.slots and scene.memory.stable is not None and not known:
-        begun = Scale(release=number, serving=tuple(range(first)))
-        draft.update(scales=tuple(sorted((*draft.memory.scales, begun), key=lambda scale: scale.release)))
+        _note(draft, Scale(release=number, serving=tuple(range(first))))
 
 
 def is_unfinished(scene: Scene, number: int) -> bool:
@@ -62,12 +61,12 @@ def is_grown(scene: Scene, draft: Draft, number: int, step: int | None) -> bool:
         return True
     lacking = needed - len(scale.serving) - len(scale.starting)
     if lacking > 0:
-        others = (scale for scale in draft.memory.scales if scale.release != number)
-        more = scaling.more(scene, draft, scale, lacking)
-        draft.update(scales=tuple(sorted((*others, more), key=lambda one: one.release)))
-    states = of_starting(scene, number)
+        _note(draft, scaling.more(scene, draft, scale, lacking))
+    states = _of_starting(scene, number)
     blocked = next((state for state in states if state.outlook is Outlook.BLOCKED), None)
-    what = f"r{number} gets {_replicas(needed - len(scale.serving))} before more of the new visitors come to it"
+    what = (
+        f"r{number} gets {scaling.so_many_more(needed - len(scale.serving))} before more of the new visitors come to it"
+    )
     if blocked is not None:
         draft.stall(blocked.reason, f"{what}: {blocked.message}. Who is on it stays, and so do the shares")
         draft.wake_in(scaling.LOOK)
@@ -76,7 +75,20 @@ def is_grown(scene: Scene, draft: Draft, number: int, step: int | None) -> bool:
     return False
 
 
-def of_starting(scene: Scene, number: int) -> list[Health]:
+def failed(scene: Scene, number: int) -> Health | None:
+    """The first replica that will not come: of those that serve, and of those that a step waits for."""
+    serving = [state for _, state in scene.health(number, since(scene.memory, scene.now))]
+    states = (*serving, *_of_starting(scene, number))
+    return next((state for state in states if state.outlook is Outlook.FAILED), None)
+
+
+def _note(draft: Draft, scale: Scale) -> None:
+    """Put the slots of a release down in place of what was known of them."""
+    others = (known for known in draft.memory.scales if known.release != scale.release)
+    draft.update(scales=tuple(sorted((*others, scale), key=lambda one: one.release)))
+
+
+def _of_starting(scene: Scene, number: int) -> list[Health]:
     """The health of the replicas that a step waits for. One that does not come within its time has failed."""
     spec, began = scene.spec(number), _began(scene)
     if spec is None or not grows(spec):
@@ -102,7 +114,3 @@ def _began(scene: Scene) -> datetime:
 
 def _limit(spec: AppReleaseSpec) -> int:
     return seconds(spec.plan.probe.startup) + PROGRESS_ALLOWANCE
-
-
-def _replicas(number: int) -> str:
-    return "another replica" if number == 1 else f"{number} more replicas"

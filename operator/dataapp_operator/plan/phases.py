@@ -116,8 +116,7 @@ def _checking(scene: Scene, draft: Draft, number: int) -> None:
             scene, draft, number, Reason.RECORD_DELETED, "its record (AppRelease) was deleted before it was released"
         )
         return
-    states = [h for _, h in scene.health(number, since(scene.memory, scene.now))]
-    failed = next((h for h in (*states, *growing.of_starting(scene, number)) if h.outlook is Outlook.FAILED), None)
+    failed = growing.failed(scene, number)
     if failed is not None:
         endings.fail_with_log(scene, draft, number, failed)
         return

@@ -212,12 +212,17 @@ def more(scene: Scene, draft: Draft, scale: Scale, lacking: int) -> Scale:
     return scale
 
 
+def so_many_more(number: int) -> str:
+    """In words."""
+    return "another replica" if number == 1 else f"{number} more replicas"
+
+
 def _say_starting(scene: Scene, draft: Draft, scale: Scale) -> None:
     """Say what a replica that is to come waits for, unless something more important is waited for."""
     if draft.memory.waiting_for is not None:
         return
     number = scale.release
-    what = f"r{number} gets {'another replica' if len(scale.starting) == 1 else f'{len(scale.starting)} more replicas'}"
+    what = f"r{number} gets {so_many_more(len(scale.starting))}"
     since = instant(scene.memory.waiting_for.since) if _waits(scene) and scene.memory.waiting_for else scene.now
     for index in scale.starting:
         state = health.of_slot(scene.slot(number, index), scene.spec(number), since=since, now=scene.now)
