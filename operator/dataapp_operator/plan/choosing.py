@@ -1,7 +1,6 @@
 """What an environment without a candidate does next: find out whether something new should be released, and begin."""
 
 from dataapp_operator.api.apprelease import AppReleaseSpec
-from dataapp_operator.api.base import seconds
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.status import Artefact, Quarantined
 from dataapp_operator.plan import (
@@ -17,7 +16,7 @@ from dataapp_operator.plan import (
     scaling,
 )
 from dataapp_operator.plan.actions import CreateRelease
-from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene
+from dataapp_operator.plan.scene import Draft, Scene, start_limit
 from dataapp_operator.plan.wishes import Wish, wish_for
 
 CHECK_DEADLINE = 120
@@ -216,7 +215,7 @@ def _begin(scene: Scene, draft: Draft, spec: AppReleaseSpec) -> None:
         draft.wait(Reason.MAKING_ROOM, f"r{spec.number} waits until nothing else of the app runs here")
         draft.wake_in(0)
         return
-    limit = seconds(spec.plan.probe.startup) + PROGRESS_ALLOWANCE
+    limit = start_limit(spec)
     draft.enter(Phase.DEPLOYING, f"{scene.env}: r{spec.number} is new, deploying", within=limit)
     draft.wait(Reason.STARTING, f"r{spec.number} is being created", until=draft.memory.deadline)
     draft.wake_in(0)

@@ -9,12 +9,12 @@ import math
 from datetime import datetime, timedelta
 
 from dataapp_operator.api.apprelease import AppReleaseSpec
-from dataapp_operator.api.base import instant, seconds
+from dataapp_operator.api.base import instant
 from dataapp_operator.api.reasons import Reason
 from dataapp_operator.api.status import Scale
 from dataapp_operator.plan import health, scaling
 from dataapp_operator.plan.health import Health, Outlook
-from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene, since
+from dataapp_operator.plan.scene import Draft, Scene, since, start_limit
 
 
 def grows(spec: AppReleaseSpec | None) -> bool:
@@ -71,7 +71,7 @@ def is_grown(scene: Scene, draft: Draft, number: int, step: int | None) -> bool:
         draft.stall(blocked.reason, f"{what}: {blocked.message}. Who is on it stays, and so do the shares")
         draft.wake_in(scaling.LOOK)
         return False
-    draft.wait(Reason.SCALING, what, until=_began(scene) + timedelta(seconds=_limit(spec)))
+    draft.wait(Reason.SCALING, what, until=_began(scene) + timedelta(seconds=start_limit(spec)))
     return False
 
 
@@ -97,8 +97,9 @@ def _of_starting(scene: Scene, number: int) -> list[Health]:
         health.of_slot(scene.slot(number, index), spec, since=began, now=scene.now)
         for index in scene.scale(number).starting
     ]
-    late = scene.now >= began + timedelta(seconds=_limit(spec))
-    return [_too_late(state, _limit(spec)) if late and state.outlook is Outlook.COMING else state for state in states]
+    limit = start_limit(spec)
+    late = scene.now >= began + timedelta(seconds=limit)
+    return [_too_late(state, limit) if late and state.outlook is Outlook.COMING else state for state in states]
 
 
 def _too_late(state: Health, limit: int) -> Health:
@@ -110,7 +111,3 @@ def _too_late(state: Health, limit: int) -> Health:
 def _began(scene: Scene) -> datetime:
     waits = scene.memory.waiting_for
     return instant(waits.since) if waits is not None and waits.reason == Reason.SCALING else scene.now
-
-
-def _limit(spec: AppReleaseSpec) -> int:
-    return seconds(spec.plan.probe.startup) + PROGRESS_ALLOWANCE

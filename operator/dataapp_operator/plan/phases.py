@@ -8,7 +8,7 @@ their own.
 
 from datetime import timedelta
 
-from dataapp_operator.api.base import instant, seconds, timestamp
+from dataapp_operator.api.base import instant, timestamp
 from dataapp_operator.api.reasons import Phase, Reason
 from dataapp_operator.api.verdict import Verdict
 from dataapp_operator.plan import (
@@ -27,7 +27,7 @@ from dataapp_operator.plan import (
 from dataapp_operator.plan.choosing import CHECK_DEADLINE
 from dataapp_operator.plan.facts import CheckFacts, GatewayFacts
 from dataapp_operator.plan.health import Health, Outlook
-from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene, lost, since
+from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene, lost, since, start_limit
 
 CHECK_AGAIN = 3
 """Seconds between two tries of a check that could not tell."""
@@ -78,7 +78,7 @@ def _deploying(scene: Scene, draft: Draft, number: int) -> None:
         _blocked(draft, number, blocked)
         return
     label, slow = next((label, h) for label, h in states if h.outlook is Outlook.COMING)
-    limit = seconds(spec.plan.probe.startup) + PROGRESS_ALLOWANCE
+    limit = start_limit(spec)
     deadline = instant(scene.memory.deadline) if scene.memory.deadline else scene.now
     created = all(slot.made for slot in scene.needed(number).values())
     if scene.memory.deadline is None or (scene.now >= deadline and not created):

@@ -16,7 +16,7 @@ from dataapp_operator.api.status import Intent
 from dataapp_operator.plan import abilities, choosing, commands, draining, endings, limits, upkeep
 from dataapp_operator.plan.health import Outlook
 from dataapp_operator.plan.names import PAGE
-from dataapp_operator.plan.scene import PROGRESS_ALLOWANCE, Draft, Scene, lost, since
+from dataapp_operator.plan.scene import Draft, Scene, lost, since, start_limit
 
 PAGE_DEADLINE = 60
 """Seconds the page may take until a person is told."""
@@ -36,7 +36,7 @@ def advance(scene: Scene, draft: Draft, number: int) -> None:
     if left:
         _say_leaving(scene, draft, number, left)
         return
-    limit = seconds(spec.plan.probe.startup) + PROGRESS_ALLOWANCE
+    limit = start_limit(spec)
     draft.enter(Phase.DEPLOYING, f"{scene.env}: r{number} is alone, deploying", within=limit)
     draft.wait(Reason.RECREATING, f"r{number} is being started", until=draft.memory.deadline)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from dataapp_operator.api.apprelease import AppReleaseSpec, AppReleaseStatus
-from dataapp_operator.api.base import instant, timestamp
+from dataapp_operator.api.base import instant, seconds, timestamp
 from dataapp_operator.api.dataapp import Environment, Replicas
 from dataapp_operator.api.environmentclass import EnvironmentClassSpec
 from dataapp_operator.api.reasons import Phase, Reason
@@ -239,6 +239,11 @@ def host_of(observed: Observed, environment: Environment) -> str:
     if environment.host or cls is None:
         return environment.host or ""
     return names.host(cls, app=observed.name, namespace=observed.namespace, environment=environment.name)
+
+
+def start_limit(spec: AppReleaseSpec) -> int:
+    """Seconds a release may take to start: what its author allows, and what pulling and scheduling take."""
+    return seconds(spec.plan.probe.startup) + PROGRESS_ALLOWANCE
 
 
 def since(memory: EnvironmentStatus, now: datetime) -> datetime:
